@@ -1,0 +1,42 @@
+//===- RopeDialect.td - the rope dialect -------------------*- tablegen -*-===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef ROPE_IR_ROPEDIALECT_TD
+#define ROPE_IR_ROPEDIALECT_TD
+
+include "mlir/IR/DialectBase.td"
+
+def Rope_Dialect : Dialect {
+  let name = "rope";
+  let cppNamespace = "::mlir::rope";
+  let summary = "Rotary position embeddings";
+  let description = [{
+    Rotary position embeddings (RoPE) turn each pair of channels of a query or
+    key vector by an angle that is the token's position times the pair's
+    frequency. The dialect splits that into four operations that compose:
+
+    | operation                | what it computes                              |
+    | ------------------------ | --------------------------------------------- |
+    | `rope.frequencies`       | the inverse frequencies of the pairs          |
+    | `rope.scale_frequencies` | one rule that stretches them to long contexts |
+    | `rope.table`             | cosines and sines of position x frequency     |
+    | `rope.apply`             | the rotation                                  |
+
+    The first two are pure operations on small tensors and stay symbolic. The
+    others are in destination style, on tensors or on memrefs.
+  }];
+  let dependentDialects = ["::mlir::affine::AffineDialect",
+                           "::mlir::arith::ArithDialect",
+                           "::mlir::linalg::LinalgDialect",
+                           "::mlir::math::MathDialect",
+                           "::mlir::memref::MemRefDialect",
+                           "::mlir::scf::SCFDialect",
+                           "::mlir::tensor::TensorDialect"];
+  let useDefaultAttributePrinterParser = 1;
+}
+
+#endif // ROPE_IR_ROPEDIALECT_TD

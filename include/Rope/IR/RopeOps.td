@@ -1,0 +1,269 @@
+//===- RopeOps.td - the rope operations --------------------*- tablegen -*-===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Each rule that a verifier checks has a label, such as (apply_c3), which also
+// stands in the verifier and in the name of the negative test.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef ROPE_IR_ROPEOPS_TD
+#define ROPE_IR_ROPEOPS_TD
+
+include "Rope/IR/RopeAttrs.td"
+include "mlir/Dialect/Linalg/IR/LinalgInterfaces.td"
+include "mlir/IR/OpAsmInterface.td"
+include "mlir/IR/OpBase.td"
+include "mlir/Interfaces/DestinationStyleOpInterface.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+include "mlir/Interfaces/TilingInterface.td"
+
+class Rope_Op<string mnemonic, list<Trait> traits = []>
+    : Op<Rope_Dialect, mnemonic, traits> {
+  let hasVerifier = 1;
+}
+
+def Rope_FrequencyTensor : Type<
+  And<[StaticShapeTensorOf<[F64]>.predicate, 1DTensorOf<[F64]>.predicate]>,
+  "one-dimensional statically shaped f64 tensor", "::mlir::RankedTensorType">;
+
+def Rope_RankedTensorOrMemRef : AnyTypeOf<[AnyRankedTensor, AnyMemRef],
+  "ranked tensor or memref">;
+
+//===----------------------------------------------------------------------===//
+// Frequencies
+//===----------------------------------------------------------------------===//
+
+def Rope_FrequenciesOp : Rope_Op<"frequencies", [Pure,
+    DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmResultNames"]>]> {
+  let summary = "Inverse frequencies, one for each rotated pair";
+  let description = [{
+    The `n` inverse frequencies in radians per position: `base^(-2i/d)` for
+    `i = 0 .. n-1`, where `d` is `dimension` and `2n` where that is absent; or
+    the numbers of `values`, for those that have no formula.
+
+    The operation stays symbolic: it is not folded to a constant.
+
+    Rules:
+    - (frequencies_c1) either `base` or `values` is given, not both;
+    - (frequencies_c2) `base` is finite and greater than zero;
+    - (frequencies_c3) `values` has the type of the result;
+    - (frequencies_c4) `values` are finite and less than 2^20 in magnitude;
+    - (frequencies_c5) `dimension` comes with `base` and is greater than zero.
+
+    Example:
+
+    ```mlir
+    %f = rope.frequencies base(5.0e+05) : tensor<64xf64>
+    // 64 pairs turn, the ladder of frequencies is that of 256 pairs.
+    %p = rope.frequencies base(1.0e+06) dimension(512) : tensor<64xf64>
+    %v = rope.frequencies values(dense<[1.0, 0.25]> : tensor<2xf64>) : tensor<2xf64>
+    ```
+  }];
+  let arguments = (ins OptionalAttr<F64Attr>:$base,
+                       OptionalAttr<I64Attr>:$dimension,
+                       OptionalAttr<ElementsAttr>:$values);
+  let results = (outs Rope_FrequencyTensor:$result);
+  let assemblyFormat = [{
+    (`base` `(` $base^ `)`)? (`dimension` `(` $dimension^ `)`)?
+    (`values` `(` $values^ `)`)? attr-dict `:` type($result)
+  }];
+}
+
+def Rope_ScaleFrequenciesOp : Rope_Op<"scale_frequencies", [Pure,
+    AllTypesMatch<["frequencies", "result"]>,
+    DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmResultNames"]>]> {
+  let summary = "Stretches frequencies to a longer context";
+  let description = [{
+    Applies one scaling rule, any attribute that implements
+    `ScalingAttrInterface`, to inverse frequencies. Rules that depend on the
+    number of positions in use take it as a value, so that a program needs no
+    recompilation when it changes.
+
+    Rules:
+    - (scale_frequencies_c1) `length` is given iff the rule depends on it;
+    - (scale_frequencies_c2) the rule accepts the number of frequencies.
+
+    Example:
+
+    ```mlir
+    %f = rope.frequencies base(1.0e+04) : tensor<64xf64>
+    %g = rope.scale_frequencies %f by(#rope.linear<factor = 8.0>) : tensor<64xf64>
+    %h = rope.scale_frequencies %f by(#rope.dynamic_ntk<factor = 4.0, max_position = 2048.0>)
+           at %length : tensor<64xf64>
+    ```
+  }];
+  let arguments = (ins Rope_FrequencyTensor:$frequencies,
+                       Rope_ScalingAttrInterface:$scaling,
+                       Optional<I64>:$length);
+  let results = (outs Rope_FrequencyTensor:$result);
+  let assemblyFormat = [{
+    $frequencies `by` `(` $scaling `)` (`at` $length^)? attr-dict
+    `:` type($result)
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Table and apply
+//===----------------------------------------------------------------------===//
+
+/// Operations in destination style on tensors (results) or memrefs (none).
+class Rope_StructuredOp<string mnemonic, list<Trait> traits = []>
+    : Rope_Op<mnemonic, !listconcat([
+        DestinationStyleOpInterface,
+        DeclareOpInterfaceMethods<InferTypeOpInterface>,
+        DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmResultNames"]>,
+        DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface, ["reifyResultShapes"]>,
+        DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
+        DeclareOpInterfaceMethods<ConditionallySpeculatable>,
+        DeclareOpInterfaceMethods<AggregatedOpInterface, ["decomposeOperation"]>,
+        DeclareOpInterfaceMethods<TilingInterface, [
+          "getIterationDomain", "getLoopIteratorTypes",
+          "getTiledImplementation", "getResultTilePosition",
+          "generateResultTileValue", "getIterationDomainTileFromResultTile",
+          "getIterationDomainTileFromOperandTiles",
+          "getTiledImplementationFromOperandTiles",
+          "isOpFusableWithConsumerSlice", "isOpFusableWithProducerSlices"]>
+      ], traits)>;
+
+def Rope_TableOp : Rope_StructuredOp<"table"> {
+  let summary = "Cosine and sine of position times frequency";
+  let description = [{
+    `cos[p.., i] = magnitude * cos(positions[p..] * frequencies[i])`, and `sin`
+    likewise. Positions have any rank and any integer, index or float type, and
+    need not be sorted, positive or small. Frequencies are f64 numbers in
+    radians per position, or i64 numbers in turns per position times 2^64, where
+    whole turns wrap: what `rope-lower-frequencies` makes of them. With `axes`, one axis number for
+    each pair, the leading dimension of `positions` is the axis: pair `i` turns
+    with `positions[axes[i], p..]`.
+
+    `precision` says how angles are computed (see `#rope.precision`). Results
+    for float positions that are not finite or not below 2^31 in magnitude are
+    unspecified numbers.
+
+    Rules:
+    - (table_c1) operands are all tensors or all memrefs;
+    - (table_c2) `positions` hold integers of at most 64 bits, indices or floats;
+    - (table_c3) `frequencies` is one-dimensional, of f64; or of i64 where
+      positions are integers or indices and `precision` is exact;
+    - (table_c4) `cos` and `sin` have one type, of floats;
+    - (table_c5) the shape of `cos` is that of the positions (without the axis
+      dimension where there are `axes`), then the number of frequencies;
+    - (table_c6) `axes` has one entry for each frequency, each not negative and
+      below the number of axes in `positions`;
+    - (table_c7) `magnitude` is finite;
+    - (table_c8) no product of static sizes exceeds 2^63 - 1 bytes.
+
+    Example:
+
+    ```mlir
+    %cos, %sin = rope.table ins(%positions, %f : tensor<?xi64>, tensor<64xf64>)
+                            outs(%c0, %s0 : tensor<?x64xf32>, tensor<?x64xf32>)
+                            {magnitude = 1.0 : f64}
+    ```
+  }];
+  let arguments = (ins Rope_RankedTensorOrMemRef:$positions,
+                       Rope_RankedTensorOrMemRef:$frequencies,
+                       Rope_RankedTensorOrMemRef:$cos,
+                       Rope_RankedTensorOrMemRef:$sin,
+                       DefaultValuedAttr<F64Attr, "1.0">:$magnitude,
+                       OptionalAttr<DenseI64ArrayAttr>:$axes,
+                       DefaultValuedAttr<Rope_PrecisionAttr,
+                         "::mlir::rope::Precision::exact">:$precision);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    `ins` `(` $positions `,` $frequencies `:` type($positions) `,`
+    type($frequencies) `)` `outs` `(` $cos `,` $sin `:` type($cos) `,`
+    type($sin) `)` attr-dict
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() {
+      return ::mlir::MutableOperandRange(getOperation(), 2, 2);
+    }
+    /// Number of position dimensions: the rank of `cos` less one.
+    int64_t getPositionRank() {
+      return ::llvm::cast<::mlir::ShapedType>(getCos().getType()).getRank() - 1;
+    }
+  }];
+}
+
+def Rope_ApplyOp : Rope_StructuredOp<"apply"> {
+  let summary = "Rotates pairs of channels";
+  let description = [{
+    Writes `x` to the destination with the pairs of channels of its last
+    dimension (the head dimension) rotated:
+
+    ```
+    (u, v) -> (u cos - v sin, u sin + v cos)
+    ```
+
+    There are as many pairs as the tables have columns. `pairing` says which
+    channels form one, from channel `offset` on; see `#rope.pairing`.
+    `pair_stride` is the distance of the two channels in half pairing, the
+    number of pairs where it is absent. The other channels are copied bit for
+    bit. With `result_pairing` the rotated pairs are written in that pairing.
+    `transpose` negates the sine: the inverse rotation for tables of magnitude
+    one, the gradient for any.
+
+    `position_dims` names the dimension of `x` that each leading dimension of
+    the tables follows; along all others the tables are broadcast.
+
+    16-bit elements are widened, rotated in f32 and rounded once.
+
+    Rules:
+    - (apply_c1) operands are all tensors or all memrefs;
+    - (apply_c2) `x` and the destination have one shape and one float element
+      type, and at least one dimension;
+    - (apply_c3) `cos` and `sin` have one type, of floats;
+    - (apply_c4) the tables have one dimension for each of `position_dims`, then
+      that of the pairs;
+    - (apply_c5) `position_dims` are distinct dimensions of `x` before its last;
+    - (apply_c6) the leading sizes of the tables are those of the dimensions of
+      `x` they follow;
+    - (apply_c7) `offset` is not negative, and all pairs lie within the head;
+    - (apply_c8) `pair_stride` comes with half pairing and is not less than the
+      number of pairs;
+    - (apply_c9) `pair_stride` is the number of pairs where `result_pairing`
+      differs from `pairing`;
+    - (apply_c10) no product of static sizes exceeds 2^63 - 1 bytes;
+    - (apply_c11) a memref is not rotated onto itself where `result_pairing`
+      differs from `pairing`.
+
+    On memrefs the destination may be `x` itself but must not overlap the tables
+    or a part of `x`.
+
+    Example:
+
+    ```mlir
+    %y = rope.apply ins(%x, %cos, %sin : tensor<1x?x32x128xbf16>, tensor<?x64xf32>, tensor<?x64xf32>)
+                    outs(%init : tensor<1x?x32x128xbf16>)
+                    {pairing = #rope.pairing<half>, position_dims = array<i64: 1>}
+    ```
+  }];
+  let arguments = (ins Rope_RankedTensorOrMemRef:$x,
+                       Rope_RankedTensorOrMemRef:$cos,
+                       Rope_RankedTensorOrMemRef:$sin,
+                       Rope_RankedTensorOrMemRef:$init,
+                       Rope_PairingAttr:$pairing,
+                       DenseI64ArrayAttr:$position_dims,
+                       DefaultValuedAttr<I64Attr, "0">:$offset,
+                       OptionalAttr<I64Attr>:$pair_stride,
+                       OptionalAttr<Rope_PairingAttr>:$result_pairing,
+                       UnitAttr:$transpose);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    `ins` `(` $x `,` $cos `,` $sin `:` type($x) `,` type($cos) `,` type($sin)
+    `)` `outs` `(` $init `:` type($init) `)` attr-dict
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getInitMutable(); }
+    /// The pairing of the result: `result_pairing`, else `pairing`.
+    ::mlir::rope::Pairing getWrittenPairing() {
+      return getResultPairing().value_or(getPairing());
+    }
+  }];
+}
+
+#endif // ROPE_IR_ROPEOPS_TD

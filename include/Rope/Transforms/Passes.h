@@ -1,0 +1,41 @@
+//===- Passes.h - passes on the rope dialect --------------------*- C++ -*-===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef ROPE_TRANSFORMS_PASSES_H
+#define ROPE_TRANSFORMS_PASSES_H
+
+#include "mlir/Dialect/Linalg/IR/LinalgInterfaces.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
+#include "mlir/Pass/Pass.h"
+
+namespace mlir {
+class DialectRegistry;
+class RewriterBase;
+} // namespace mlir
+
+namespace mlir::rope {
+
+#define GEN_PASS_DECL
+#define GEN_PASS_REGISTRATION
+#include "Rope/Transforms/Passes.h.inc"
+
+/// Patterns that turn frequency chains into constants, or into code where they
+/// read a length, and give exact tables their frequencies in turns.
+void populateLowerFrequenciesPatterns(RewritePatternSet &patterns);
+
+/// Replaces an elementwise linalg operation on memrefs by loops over vectors of
+/// `vectorBits` bits. Fails, and changes nothing, where it is not parallel and
+/// elementwise with contiguous rows.
+LogicalResult vectorizeElementwise(RewriterBase &rewriter, linalg::LinalgOp op,
+                                   unsigned vectorBits);
+
+/// Bufferization of rope.table and rope.apply to their own memref forms.
+void registerBufferizableOpInterfaceExternalModels(DialectRegistry &registry);
+
+} // namespace mlir::rope
+
+#endif // ROPE_TRANSFORMS_PASSES_H

@@ -1,0 +1,101 @@
+//===- Passes.td - passes on the rope dialect ---------------*- tablegen -*-===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef ROPE_TRANSFORMS_PASSES_TD
+#define ROPE_TRANSFORMS_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def LowerFrequencies
+    : InterfacePass<"rope-lower-frequencies", "::mlir::FunctionOpInterface"> {
+  let summary = "Turn frequency chains into constants and code";
+  let description = [{
+    Evaluates chains of `rope.frequencies` and `rope.scale_frequencies` whose
+    lengths are constants, in extended precision, to a constant. Chains that
+    read a length become code that computes them once, where they stand. Exact
+    tables of integer positions take their frequencies in turns (i64) after it.
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::math::MathDialect", "::mlir::scf::SCFDialect",
+    "::mlir::tensor::TensorDialect"];
+}
+
+def ExposeCInterface : Pass<"rope-expose-c-interface", "::mlir::ModuleOp"> {
+  let summary = "Give public functions on tensors a C interface on memrefs";
+  let description = [{
+    Rewrites each public function on tensors that nothing in the module calls to
+    one on strided memrefs whose results the caller allocates:
+
+    ```mlir
+    func.func @f(%x: tensor<?x4xf32>, %n: i64) -> tensor<?x4xf32>
+    ```
+
+    becomes
+
+    ```mlir
+    func.func @f(%x: memref<?x4xf32, strided<[?, 1], offset: ?>>, %n: i64,
+                 %y: memref<?x4xf32, strided<[?, 1], offset: ?>>)
+      attributes {c_signature = (tensor<?x4xf32>, i64) -> tensor<?x4xf32>,
+                  c_result_dims = [array<i64: 0, 0>], c_equal_dims = [],
+                  llvm.emit_c_interface}
+    ```
+
+    The innermost dimension has a stride of one. `c_result_dims` holds, for each
+    result, the argument and the dimension of it that each dynamic dimension
+    equals; `c_equal_dims` the dimensions of arguments that operations of this
+    dialect need to be equal, as (argument, dimension, argument, dimension).
+
+    Functions with a result whose sizes do not follow from the arguments keep
+    their results, and have `c_signature` alone.
+  }];
+  let dependentDialects = [
+    "::mlir::bufferization::BufferizationDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def Vectorize : InterfacePass<"rope-vectorize", "::mlir::FunctionOpInterface"> {
+  let summary = "Vectorize elementwise linalg operations on memrefs";
+  let description = [{
+    Turns each linalg operation on memrefs that is parallel in all loops,
+    elementwise in its body and contiguous in its innermost dimension into loops
+    over vectors. Rows that are no multiple of the vector end in shorter
+    vectors. Two operands that are the even and the odd elements of one memref
+    are read or written as one contiguous vector, deinterleaved or interleaved
+    in registers. Operands that do not depend on the inner loops are read
+    outside them. Other linalg operations are left as they are.
+  }];
+  let options = [
+    Option<"vectorBits", "vector-bits", "unsigned", /*default=*/"128",
+           "Width of a vector register in bits">,
+  ];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect"];
+}
+
+def SetTarget : Pass<"rope-set-target", "::mlir::ModuleOp"> {
+  let summary = "Say which machine a module is compiled for";
+  let description = [{
+    Sets the target triple of the module and, on each `llvm.func`, processor and
+    features, from which code generation takes its instructions. Reports a
+    triple, processor or feature that LLVM does not know.
+  }];
+  let options = [
+    Option<"targetTriple", "target-triple", "std::string", /*default=*/"",
+           "Target triple; the host's where empty">,
+    Option<"targetCPU", "target-cpu", "std::string", /*default=*/"",
+           "Processor as LLVM names it, or 'host'; the triple's baseline where "
+           "empty">,
+    Option<"targetFeatures", "target-features", "std::string", /*default=*/"",
+           "Features to add or remove, as in '+avx2,-fma', or 'host'">,
+  ];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
+#endif // ROPE_TRANSFORMS_PASSES_TD

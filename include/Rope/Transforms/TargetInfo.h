@@ -1,0 +1,38 @@
+//===- TargetInfo.h - the processor that code is made for -------*- C++ -*-===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef ROPE_TRANSFORMS_TARGETINFO_H
+#define ROPE_TRANSFORMS_TARGETINFO_H
+
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/Error.h"
+#include <string>
+
+namespace mlir::rope {
+
+/// A processor as LLVM knows it: every field resolved, none is 'host'.
+struct TargetInfo {
+  std::string triple;
+  std::string cpu;
+  std::string features;
+  /// Width of the widest vector register that code should use, in bits.
+  unsigned vectorBits = 128;
+
+  bool hasFeature(llvm::StringRef name) const;
+};
+
+/// Resolves what a user wrote: an empty triple and 'host' are this machine, an
+/// empty cpu is the baseline of the triple. The features of the host follow
+/// where both the triple and the cpu are the host's. Fails, with the names LLVM
+/// knows, for a triple, processor or feature that it does not know.
+llvm::Expected<TargetInfo> resolveTarget(llvm::StringRef triple,
+                                         llvm::StringRef cpu,
+                                         llvm::StringRef features);
+
+} // namespace mlir::rope
+
+#endif // ROPE_TRANSFORMS_TARGETINFO_H

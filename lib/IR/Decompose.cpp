@@ -1,0 +1,323 @@
+//===- Decompose.cpp - table and apply as linalg --------------------------===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Both operations as linalg.generic, on tensors and on memrefs alike: on
+// slices or subviews of the channels, so that no element is gathered.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Rope/IR/AngleMath.h"
+#include "Rope/IR/RopeOps.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+using namespace mlir;
+using namespace mlir::rope;
+
+static int64_t rankOf(Value value) {
+  return cast<ShapedType>(value.getType()).getRank();
+}
+
+static FloatType floatElement(Value value) {
+  return cast<FloatType>(getElementTypeOrSelf(value.getType()));
+}
+
+static Value toFloat(ImplicitLocOpBuilder &b, Value x, FloatType type) {
+  unsigned width = cast<FloatType>(x.getType()).getWidth();
+  if (width < type.getWidth())
+    return arith::ExtFOp::create(b, type, x);
+  if (width > type.getWidth())
+    return arith::TruncFOp::create(b, type, x);
+  return x;
+}
+
+static SmallVector<OpFoldResult> sizesOf(ImplicitLocOpBuilder &b, Value value) {
+  if (isa<TensorType>(value.getType()))
+    return tensor::getMixedSizes(b, b.getLoc(), value);
+  return memref::getMixedSizes(b, b.getLoc(), value);
+}
+
+/// An elementwise generic over the dimensions of the first output.
+static SmallVector<Value> elementwise(
+    ImplicitLocOpBuilder &b, ValueRange inputs, ArrayRef<AffineMap> inputMaps,
+    ValueRange outputs,
+    function_ref<SmallVector<Value>(ImplicitLocOpBuilder &, ValueRange)> body) {
+  int64_t rank = rankOf(outputs.front());
+  SmallVector<AffineMap> maps(inputMaps);
+  maps.append(outputs.size(), b.getMultiDimIdentityMap(rank));
+  SmallVector<utils::IteratorType> iterators(rank,
+                                             utils::IteratorType::parallel);
+  SmallVector<Type> types;
+  for (Value output : outputs)
+    if (isa<TensorType>(output.getType()))
+      types.push_back(output.getType());
+  auto generic = linalg::GenericOp::create(
+      b, types, inputs, outputs, maps, iterators,
+      [&](OpBuilder &builder, Location loc, ValueRange arguments) {
+        ImplicitLocOpBuilder inner(loc, builder);
+        linalg::YieldOp::create(
+            inner, body(inner, arguments.take_front(inputs.size())));
+      });
+  return SmallVector<Value>(generic.getResults());
+}
+
+//===----------------------------------------------------------------------===//
+// table
+//===----------------------------------------------------------------------===//
+
+/// `positions[axis, ...]`.
+static Value sliceAxis(ImplicitLocOpBuilder &b, Value positions, int64_t axis) {
+  SmallVector<OpFoldResult> sizes = sizesOf(b, positions);
+  SmallVector<OpFoldResult> offsets(sizes.size(), b.getIndexAttr(0));
+  SmallVector<OpFoldResult> strides(sizes.size(), b.getIndexAttr(1));
+  offsets[0] = b.getIndexAttr(axis);
+  sizes[0] = b.getIndexAttr(1);
+  auto type = cast<ShapedType>(positions.getType());
+  ArrayRef<int64_t> shape = type.getShape().drop_front();
+  if (isa<TensorType>(type))
+    return tensor::ExtractSliceOp::create(
+        b, RankedTensorType::get(shape, type.getElementType()), positions,
+        offsets, sizes, strides);
+  auto reduced = cast<MemRefType>(memref::SubViewOp::inferRankReducedResultType(
+      shape, cast<MemRefType>(type), offsets, sizes, strides));
+  return memref::SubViewOp::create(b, reduced, positions, offsets, sizes,
+                                   strides);
+}
+
+/// Whether the pair at hand, dimension `dim` of the loops, follows `axis`: its
+/// bit in constant words. Code for vectors folds to constants this way, which
+/// an operand would not.
+static Value isMember(ImplicitLocOpBuilder &b, int64_t dim,
+                      ArrayRef<int64_t> axes, int64_t axis) {
+  Type i64 = b.getI64Type();
+  auto constant = [&](int64_t value) -> Value {
+    return arith::ConstantOp::create(b, b.getI64IntegerAttr(value));
+  };
+  Value pair =
+      arith::IndexCastOp::create(b, i64, linalg::IndexOp::create(b, dim));
+  Value word;
+  for (size_t first = 0; first < axes.size(); first += 64) {
+    uint64_t bits = 0;
+    for (auto [i, other] : llvm::enumerate(axes.slice(first).take_front(64)))
+      bits |= uint64_t(other == axis) << i;
+    Value next = constant(int64_t(bits));
+    word = !word ? next
+                 : arith::SelectOp::create(
+                       b,
+                       arith::CmpIOp::create(b, arith::CmpIPredicate::sge, pair,
+                                             constant(first)),
+                       next, word);
+  }
+  Value bit = arith::AndIOp::create(b, pair, constant(63));
+  return arith::TruncIOp::create(b, b.getI1Type(),
+                                 arith::ShRUIOp::create(b, word, bit));
+}
+
+FailureOr<SmallVector<Value>> TableOp::decomposeOperation(OpBuilder &builder) {
+  ImplicitLocOpBuilder b(getLoc(), builder);
+  int64_t rank = getPositionRank();
+  AffineMap ofPosition =
+      AffineMap::getMultiDimIdentityMap(rank + 1, getContext())
+          .getMajorSubMap(rank);
+  AffineMap ofPair = AffineMap::get(rank + 1, 0, b.getAffineDimExpr(rank));
+
+  // The positions of each axis in use, then the frequencies.
+  SmallVector<Value> inputs;
+  SmallVector<AffineMap> maps;
+  SmallVector<int64_t> used;
+  if (std::optional<ArrayRef<int64_t>> axes = getAxes()) {
+    for (int64_t axis : *axes)
+      if (!llvm::is_contained(used, axis))
+        used.push_back(axis);
+    for (int64_t axis : used) {
+      inputs.push_back(sliceAxis(b, getPositions(), axis));
+      maps.push_back(ofPosition);
+    }
+    // No pairs: nothing to compute.
+    if (used.empty())
+      return SmallVector<Value>(
+          getResults().empty() ? ValueRange{} : ValueRange{getCos(), getSin()});
+  } else {
+    inputs.push_back(getPositions());
+    maps.push_back(ofPosition);
+  }
+  inputs.push_back(getFrequencies());
+  maps.push_back(ofPair);
+
+  FloatType element = floatElement(getCos());
+  FloatType type = element.isF64() && getPrecision() == Precision::exact
+                       ? b.getF64Type()
+                       : b.getF32Type();
+  bool inTurns = getElementTypeOrSelf(getFrequencies().getType()).isInteger(64);
+
+  auto body = [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
+    Value frequency = arguments.back();
+    Value position = arguments.front();
+    for (size_t i = 1; i < used.size(); ++i)
+      position = arith::SelectOp::create(
+          b, isMember(b, rank, *getAxes(), used[i]), arguments[i], position);
+    CosSin angle;
+    if (getPrecision() == Precision::f32)
+      angle = buildF32CosSin(b, position, frequency);
+    else if (isa<FloatType>(position.getType()))
+      angle = buildExactCosSinOfFloat(b, position, frequency, type);
+    else
+      angle = buildExactCosSin(
+          b, position, inTurns ? frequency : buildTurns(b, frequency), type);
+    SmallVector<Value> results;
+    for (Value value : {angle.cos, angle.sin}) {
+      if (!getMagnitude().isExactlyValue(1.0))
+        value = arith::MulFOp::create(
+            b, value,
+            arith::ConstantOp::create(
+                b, b.getFloatAttr(type, getMagnitude().convertToDouble())));
+      results.push_back(toFloat(b, value, element));
+    }
+    return results;
+  };
+  return elementwise(b, inputs, maps, {getCos(), getSin()}, body);
+}
+
+//===----------------------------------------------------------------------===//
+// apply
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Channels `start + i * step` of the head dimension, `i` below `size`.
+struct Channels {
+  OpFoldResult start, size;
+  int64_t step = 1;
+};
+} // namespace
+
+static Value slice(ImplicitLocOpBuilder &b, Value value,
+                   const Channels &channels) {
+  SmallVector<OpFoldResult> sizes = sizesOf(b, value);
+  SmallVector<OpFoldResult> offsets(sizes.size(), b.getIndexAttr(0));
+  SmallVector<OpFoldResult> strides(sizes.size(), b.getIndexAttr(1));
+  offsets.back() = channels.start;
+  sizes.back() = channels.size;
+  strides.back() = b.getIndexAttr(channels.step);
+  if (isa<TensorType>(value.getType()))
+    return tensor::ExtractSliceOp::create(b, value, offsets, sizes, strides);
+  return memref::SubViewOp::create(b, value, offsets, sizes, strides);
+}
+
+static Value insert(ImplicitLocOpBuilder &b, Value part, Value whole,
+                    const Channels &channels) {
+  SmallVector<OpFoldResult> sizes = sizesOf(b, part);
+  SmallVector<OpFoldResult> offsets(sizes.size(), b.getIndexAttr(0));
+  SmallVector<OpFoldResult> strides(sizes.size(), b.getIndexAttr(1));
+  offsets.back() = channels.start;
+  strides.back() = b.getIndexAttr(channels.step);
+  return tensor::InsertSliceOp::create(b, part, whole, offsets, sizes, strides);
+}
+
+static OpFoldResult add(ImplicitLocOpBuilder &b, OpFoldResult x,
+                        OpFoldResult y) {
+  AffineExpr s0, s1;
+  bindSymbols(b.getContext(), s0, s1);
+  return affine::makeComposedFoldedAffineApply(b, b.getLoc(), s0 + s1, {x, y});
+}
+
+static OpFoldResult subtract(ImplicitLocOpBuilder &b, OpFoldResult x,
+                             OpFoldResult y) {
+  AffineExpr s0, s1;
+  bindSymbols(b.getContext(), s0, s1);
+  return affine::makeComposedFoldedAffineApply(b, b.getLoc(), s0 - s1, {x, y});
+}
+
+FailureOr<SmallVector<Value>> ApplyOp::decomposeOperation(OpBuilder &builder) {
+  ImplicitLocOpBuilder b(getLoc(), builder);
+  OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
+  OpFoldResult offset = b.getIndexAttr(getOffset());
+  OpFoldResult pairs = sizesOf(b, getCos()).back();
+  OpFoldResult head = sizesOf(b, getX()).back();
+  OpFoldResult stride = pairs;
+  if (getPairStride())
+    stride = b.getIndexAttr(*getPairStride());
+
+  auto first = [&](Pairing pairing) -> Channels {
+    return {offset, pairs, pairing == Pairing::half ? 1 : 2};
+  };
+  auto second = [&](Pairing pairing) -> Channels {
+    if (pairing == Pairing::half)
+      return {add(b, offset, stride), pairs, 1};
+    return {add(b, offset, one), pairs, 2};
+  };
+  Channels readFirst = first(getPairing()), readSecond = second(getPairing());
+  Channels writeFirst = first(getWrittenPairing());
+  Channels writeSecond = second(getWrittenPairing());
+
+  // The channels that are not rotated, as runs.
+  SmallVector<Channels> kept;
+  auto keep = [&](OpFoldResult begin, OpFoldResult end) {
+    OpFoldResult size = subtract(b, end, begin);
+    if (!isConstantIntValue(size, 0))
+      kept.push_back({begin, size, 1});
+  };
+  keep(zero, offset);
+  if (getPairing() == Pairing::half)
+    keep(add(b, offset, pairs), add(b, offset, stride));
+  keep(add(b, add(b, offset, stride), pairs), head);
+
+  bool onTensors = !getResults().empty();
+  Value destination = getInit();
+  if (onTensors) {
+    // Rotated channels replace copied ones: the copy goes where all rotate.
+    if (!kept.empty())
+      destination = linalg::CopyOp::create(b, getX(), getInit())->getResult(0);
+  } else if (getX() != getInit()) {
+    for (const Channels &channels : kept)
+      linalg::CopyOp::create(b, slice(b, getX(), channels),
+                             slice(b, getInit(), channels));
+  }
+
+  int64_t rank = rankOf(getX());
+  SmallVector<AffineExpr> tableDims = llvm::map_to_vector(
+      getPositionDims(), [&](int64_t dim) { return b.getAffineDimExpr(dim); });
+  tableDims.push_back(b.getAffineDimExpr(rank - 1));
+  AffineMap ofX = b.getMultiDimIdentityMap(rank);
+  AffineMap ofTable = AffineMap::get(rank, 0, tableDims, getContext());
+
+  FloatType element = floatElement(getX()),
+            tableElement = floatElement(getCos());
+  FloatType type =
+      element.isF64() || tableElement.isF64() ? b.getF64Type() : b.getF32Type();
+  auto contract = arith::FastMathFlags::contract;
+  auto body = [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
+    SmallVector<Value> wide = llvm::map_to_vector(
+        arguments, [&](Value value) { return toFloat(b, value, type); });
+    auto times = [&](int x, int y) -> Value {
+      return arith::MulFOp::create(b, wide[x], wide[y], contract);
+    };
+    auto plus = [&](Value x, Value y) -> Value {
+      return arith::AddFOp::create(b, x, y, contract);
+    };
+    auto minus = [&](Value x, Value y) -> Value {
+      return arith::SubFOp::create(b, x, y, contract);
+    };
+    enum { U, V, Cos, Sin };
+    Value u = getTranspose() ? plus(times(U, Cos), times(V, Sin))
+                             : minus(times(U, Cos), times(V, Sin));
+    Value v = getTranspose() ? minus(times(V, Cos), times(U, Sin))
+                             : plus(times(V, Cos), times(U, Sin));
+    return SmallVector<Value>{toFloat(b, u, element), toFloat(b, v, element)};
+  };
+  Value u = slice(b, getX(), readFirst), v = slice(b, getX(), readSecond);
+  SmallVector<Value> rotated = elementwise(
+      b, {u, v, getCos(), getSin()}, {ofX, ofX, ofTable, ofTable},
+      {slice(b, destination, writeFirst), slice(b, destination, writeSecond)},
+      body);
+  if (!onTensors)
+    return SmallVector<Value>();
+  destination = insert(b, rotated[0], destination, writeFirst);
+  return SmallVector<Value>{insert(b, rotated[1], destination, writeSecond)};
+}

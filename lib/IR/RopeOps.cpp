@@ -1,0 +1,391 @@
+//===- RopeOps.cpp - verifiers and simple interfaces ----------------------===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The label in front of a message is that of the rule in RopeOps.td.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Rope/IR/RopeOps.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "llvm/Support/CheckedArithmetic.h"
+#include <cmath>
+
+using namespace mlir;
+using namespace mlir::rope;
+
+#define GET_OP_CLASSES
+#include "Rope/IR/RopeOps.cpp.inc"
+
+//===----------------------------------------------------------------------===//
+// What table and apply share
+//===----------------------------------------------------------------------===//
+
+static ShapedType shaped(Value value) {
+  return cast<ShapedType>(value.getType());
+}
+
+/// Static sizes agree where both are known.
+static bool compatible(int64_t a, int64_t b) {
+  return a == b || ShapedType::isDynamic(a) || ShapedType::isDynamic(b);
+}
+
+/// Prints a size as it stands in a type.
+static std::string sizeText(int64_t size) {
+  return ShapedType::isDynamic(size) ? "?" : std::to_string(size);
+}
+
+static LogicalResult verifyOneKind(Operation *op, StringRef label) {
+  bool anyTensor =
+      llvm::any_of(op->getOperandTypes(), llvm::IsaPred<TensorType>);
+  bool anyMemRef =
+      llvm::any_of(op->getOperandTypes(), llvm::IsaPred<MemRefType>);
+  if (anyTensor && anyMemRef)
+    return op->emitOpError("(") << label
+                                << ") expected operands to be all tensors or "
+                                   "all memrefs, but got both";
+  return success();
+}
+
+/// The static part of each operand's size in bytes fits a signed 64-bit number.
+static LogicalResult verifySizes(Operation *op, StringRef label) {
+  for (Type type : op->getOperandTypes()) {
+    auto shapedType = cast<ShapedType>(type);
+    std::optional<int64_t> bytes = 8;
+    for (int64_t size : shapedType.getShape())
+      if (bytes && !ShapedType::isDynamic(size) && size != 0)
+        bytes = llvm::checkedMul(*bytes, size);
+    if (!bytes)
+      return op->emitOpError("(") << label
+                                  << ") expected sizes whose product fits 64 "
+                                     "bits, but got "
+                                  << type;
+  }
+  return success();
+}
+
+static LogicalResult verifyTables(Operation *op, StringRef label, Value cos,
+                                  Value sin) {
+  if (cos.getType() != sin.getType() ||
+      !isa<FloatType>(shaped(cos).getElementType()))
+    return op->emitOpError("(")
+           << label
+           << ") expected 'cos' and 'sin' to have one type, of floats, "
+           << "but got " << cos.getType() << " and " << sin.getType();
+  return success();
+}
+
+/// The types of tensor destinations are those of the results.
+static LogicalResult inferFromInits(ValueRange inits,
+                                    SmallVectorImpl<Type> &types) {
+  for (Value init : inits)
+    if (auto type = dyn_cast<RankedTensorType>(init.getType()))
+      types.push_back(type);
+  return success();
+}
+
+static LogicalResult reifyFromInits(OpBuilder &b,
+                                    DestinationStyleOpInterface op,
+                                    ReifiedRankedShapedTypeDims &shapes) {
+  for (OpOperand &init : op.getDpsInitsMutable())
+    if (isa<RankedTensorType>(init.get().getType()))
+      shapes.push_back(tensor::getMixedSizes(b, op.getLoc(), init.get()));
+  return success();
+}
+
+static void
+memoryEffects(DestinationStyleOpInterface op,
+              SmallVectorImpl<MemoryEffects::EffectInstance> &effects) {
+  for (OpOperand *input : op.getDpsInputOperands())
+    if (isa<MemRefType>(input->get().getType()))
+      effects.emplace_back(MemoryEffects::Read::get(), input);
+  for (OpOperand &init : op.getDpsInitsMutable())
+    if (isa<MemRefType>(init.get().getType()))
+      effects.emplace_back(MemoryEffects::Write::get(), &init);
+}
+
+/// Sizes that disagree at run time are undefined behaviour, which a condition
+/// around the operation may exclude: only static shapes may be speculated.
+static Speculation::Speculatability speculatability(Operation *op) {
+  bool known = llvm::all_of(op->getOperandTypes(), [](Type type) {
+    auto tensor = dyn_cast<RankedTensorType>(type);
+    return tensor && tensor.hasStaticShape();
+  });
+  return known ? Speculation::Speculatable : Speculation::NotSpeculatable;
+}
+
+//===----------------------------------------------------------------------===//
+// frequencies
+//===----------------------------------------------------------------------===//
+
+void FrequenciesOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
+  setName(getResult(), "frequencies");
+}
+
+LogicalResult FrequenciesOp::verify() {
+  if (getBase().has_value() == getValues().has_value())
+    return emitOpError("(frequencies_c1) expected either 'base' or 'values', "
+                       "but got ")
+           << (getBase() ? "both" : "neither");
+  if (std::optional<APFloat> base = getBase())
+    if (!base->isFinite() || base->isNegative() || base->isZero())
+      return emitOpError("(frequencies_c2) expected 'base' to be finite and "
+                         "greater than zero, but got ")
+             << getBaseAttr();
+  if (std::optional<ElementsAttr> values = getValues()) {
+    if (values->getShapedType() != getType())
+      return emitOpError("(frequencies_c3) expected 'values' of type ")
+             << getType() << ", but got " << values->getShapedType();
+    auto numbers = values->tryGetValues<double>();
+    if (!numbers)
+      return emitOpError("(frequencies_c3) expected 'values' to hold readable "
+                         "f64 numbers");
+    for (double value : *numbers)
+      if (!std::isfinite(value) || std::fabs(value) >= 0x1p20)
+        return emitOpError("(frequencies_c4) expected 'values' to be finite "
+                           "and less than 2^20 in magnitude, but got ")
+               << value;
+  }
+  if (std::optional<uint64_t> dimension = getDimension())
+    if (!getBase() || int64_t(*dimension) <= 0)
+      return emitOpError("(frequencies_c5) expected 'dimension' to come with "
+                         "'base' and be greater than zero, but got ")
+             << int64_t(*dimension);
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// scale_frequencies
+//===----------------------------------------------------------------------===//
+
+void ScaleFrequenciesOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
+  setName(getResult(), "frequencies");
+}
+
+LogicalResult ScaleFrequenciesOp::verify() {
+  bool dependent = getScaling().isLengthDependent();
+  if (dependent != bool(getLength()))
+    return emitOpError("(scale_frequencies_c1) expected ")
+           << (dependent ? "a length, on which " : "no length, since ")
+           << getScaling() << (dependent ? " depends" : " depends on none");
+  return getScaling().verifyScaling(
+      [&] { return emitOpError("(scale_frequencies_c2) "); },
+      getType().getDimSize(0));
+}
+
+//===----------------------------------------------------------------------===//
+// table
+//===----------------------------------------------------------------------===//
+
+void TableOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
+  if (getResults().empty())
+    return;
+  setName(getResult(0), "cos");
+  setName(getResult(1), "sin");
+}
+
+LogicalResult TableOp::inferReturnTypes(MLIRContext *, std::optional<Location>,
+                                        ValueRange operands, DictionaryAttr,
+                                        OpaqueProperties, RegionRange,
+                                        SmallVectorImpl<Type> &types) {
+  if (operands.size() != 4)
+    return failure();
+  return inferFromInits(operands.drop_front(2), types);
+}
+
+LogicalResult TableOp::reifyResultShapes(OpBuilder &b,
+                                         ReifiedRankedShapedTypeDims &shapes) {
+  return reifyFromInits(b, *this, shapes);
+}
+
+void TableOp::getEffects(
+    SmallVectorImpl<MemoryEffects::EffectInstance> &effects) {
+  memoryEffects(*this, effects);
+}
+
+Speculation::Speculatability TableOp::getSpeculatability() {
+  return speculatability(*this);
+}
+
+LogicalResult TableOp::verify() {
+  if (failed(verifyOneKind(*this, "table_c1")))
+    return failure();
+  ShapedType positions = shaped(getPositions());
+  ShapedType frequencies = shaped(getFrequencies());
+  ShapedType cos = shaped(getCos());
+  Type element = positions.getElementType();
+  bool isInteger =
+      element.isSignlessInteger() && element.getIntOrFloatBitWidth() <= 64;
+  bool isFloat =
+      isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(element);
+  if (!isInteger && !isFloat && !element.isIndex())
+    return emitOpError("(table_c2) expected positions to be integers of at "
+                       "most 64 bits, indices or floats of 16 to 64 bits, but "
+                       "got ")
+           << element;
+  bool inTurns = frequencies.getElementType().isSignlessInteger(64);
+  if (frequencies.getRank() != 1 ||
+      (!inTurns && !frequencies.getElementType().isF64()))
+    return emitOpError("(table_c3) expected 'frequencies' to be "
+                       "one-dimensional, of f64 or i64, but got ")
+           << frequencies;
+  if (inTurns && (isFloat || getPrecision() != Precision::exact))
+    return emitOpError("(table_c3) expected f64 frequencies for float "
+                       "positions and for f32 precision, but got ")
+           << frequencies;
+  if (failed(verifyTables(*this, "table_c4", getCos(), getSin())))
+    return failure();
+  if (!isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(
+          cos.getElementType()))
+    return emitOpError("(table_c4) expected tables of f16, bf16, f32 or f64, "
+                       "but got ")
+           << cos.getElementType();
+
+  bool hasAxes = getAxes().has_value();
+  SmallVector<int64_t> expected(positions.getShape());
+  if (hasAxes && expected.empty())
+    return emitOpError("(table_c6) expected positions with an axis dimension, "
+                       "but got ")
+           << positions;
+  if (hasAxes)
+    expected.erase(expected.begin());
+  expected.push_back(frequencies.getDimSize(0));
+  if (!cos.hasRank() || !llvm::equal(expected, cos.getShape(), compatible))
+    return emitOpError("(table_c5) expected tables of shape ")
+           << llvm::join(llvm::map_range(expected, sizeText), "x")
+           << ", but got " << cos;
+  if (std::optional<ArrayRef<int64_t>> axes = getAxes()) {
+    if (!compatible(axes->size(), frequencies.getDimSize(0)))
+      return emitOpError("(table_c6) expected one of 'axes' for each of ")
+             << sizeText(frequencies.getDimSize(0)) << " frequencies, but got "
+             << axes->size();
+    int64_t limit = positions.getDimSize(0);
+    for (int64_t axis : *axes)
+      if (axis < 0 || (!ShapedType::isDynamic(limit) && axis >= limit))
+        return emitOpError("(table_c6) expected 'axes' below the ")
+               << sizeText(limit) << " axes of the positions, but got " << axis;
+  }
+  if (!getMagnitude().isFinite())
+    return emitOpError("(table_c7) expected 'magnitude' to be finite, but got ")
+           << getMagnitudeAttr();
+  return verifySizes(*this, "table_c8");
+}
+
+//===----------------------------------------------------------------------===//
+// apply
+//===----------------------------------------------------------------------===//
+
+void ApplyOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
+  for (Value result : getResults())
+    setName(result, "rotated");
+}
+
+LogicalResult ApplyOp::inferReturnTypes(MLIRContext *, std::optional<Location>,
+                                        ValueRange operands, DictionaryAttr,
+                                        OpaqueProperties, RegionRange,
+                                        SmallVectorImpl<Type> &types) {
+  if (operands.size() != 4)
+    return failure();
+  return inferFromInits(operands.drop_front(3), types);
+}
+
+LogicalResult ApplyOp::reifyResultShapes(OpBuilder &b,
+                                         ReifiedRankedShapedTypeDims &shapes) {
+  return reifyFromInits(b, *this, shapes);
+}
+
+void ApplyOp::getEffects(
+    SmallVectorImpl<MemoryEffects::EffectInstance> &effects) {
+  memoryEffects(*this, effects);
+}
+
+Speculation::Speculatability ApplyOp::getSpeculatability() {
+  return speculatability(*this);
+}
+
+LogicalResult ApplyOp::verify() {
+  if (failed(verifyOneKind(*this, "apply_c1")))
+    return failure();
+  ShapedType x = shaped(getX()), init = shaped(getInit()),
+             cos = shaped(getCos());
+  if (x.getRank() == 0 || x.getElementType() != init.getElementType() ||
+      !llvm::equal(x.getShape(), init.getShape(), compatible))
+    return emitOpError("(apply_c2) expected 'x' and the destination to have "
+                       "one shape and element type, and one dimension or "
+                       "more, but got ")
+           << x << " and " << init;
+  if (!isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(
+          x.getElementType()))
+    return emitOpError("(apply_c2) expected elements of f16, bf16, f32 or f64, "
+                       "but got ")
+           << x.getElementType();
+  if (failed(verifyTables(*this, "apply_c3", getCos(), getSin())))
+    return failure();
+  if (!isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(
+          cos.getElementType()))
+    return emitOpError("(apply_c3) expected tables of f16, bf16, f32 or f64, "
+                       "but got ")
+           << cos.getElementType();
+
+  ArrayRef<int64_t> dims = getPositionDims();
+  if (cos.getRank() != int64_t(dims.size()) + 1)
+    return emitOpError("(apply_c4) expected tables of rank ")
+           << dims.size() + 1 << ", one more than 'position_dims', but got "
+           << cos;
+  for (auto [i, dim] : llvm::enumerate(dims)) {
+    if (dim < 0 || dim >= x.getRank() - 1 ||
+        llvm::is_contained(dims.take_front(i), dim))
+      return emitOpError("(apply_c5) expected 'position_dims' to be distinct "
+                         "dimensions of 'x' before its last, but got [")
+             << dims << "] for rank " << x.getRank();
+    if (!compatible(cos.getDimSize(i), x.getDimSize(dim)))
+      return emitOpError("(apply_c6) expected size ")
+             << sizeText(x.getDimSize(dim)) << " of dimension " << dim
+             << " of 'x' in dimension " << i << " of the tables, but got "
+             << sizeText(cos.getDimSize(i));
+  }
+
+  int64_t pairs = cos.getShape().back(), head = x.getShape().back();
+  int64_t offset = int64_t(getOffset());
+  if (offset < 0)
+    return emitOpError("(apply_c7) expected 'offset' not to be negative, but "
+                       "got ")
+           << offset;
+  bool anyHalf =
+      getPairing() == Pairing::half || getWrittenPairing() == Pairing::half;
+  int64_t stride = pairs;
+  if (std::optional<uint64_t> given = getPairStride()) {
+    stride = int64_t(*given);
+    if (!anyHalf || stride < 0 ||
+        (!ShapedType::isDynamic(pairs) && stride < pairs))
+      return emitOpError("(apply_c8) expected 'pair_stride' to come with half "
+                         "pairing and be at least ")
+             << sizeText(pairs) << ", but got " << stride;
+  }
+  bool changes = getWrittenPairing() != getPairing();
+  if (changes && getPairStride() && stride != pairs)
+    return emitOpError("(apply_c9) expected 'pair_stride' to be the number of "
+                       "pairs, ")
+           << sizeText(pairs)
+           << ", where the pairing of the result differs, but got " << stride;
+  if (changes && getX() == getInit() && isa<MemRefType>(x))
+    return emitOpError("(apply_c11) expected a destination other than 'x', "
+                       "since the pairing of the result differs");
+  if (failed(verifySizes(*this, "apply_c10")))
+    return failure();
+  // One past the last rotated channel; in half pairing that of the last pair's
+  // second channel.
+  if (!ShapedType::isDynamic(pairs) && !ShapedType::isDynamic(head) &&
+      pairs > 0) {
+    std::optional<int64_t> end = llvm::checkedAdd(stride, pairs);
+    end = end ? llvm::checkedAdd(*end, offset) : std::nullopt;
+    if (!end || *end > head)
+      return emitOpError("(apply_c7) expected all pairs to lie within ")
+             << head << " channels, but " << pairs << " pairs from channel "
+             << offset << " with a stride of " << stride << " do not";
+  }
+  return success();
+}

@@ -1,0 +1,31 @@
+//===- InitAll.cpp - register everything ----------------------------------===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Rope/InitAll.h"
+#include "Rope/Conversion/Passes.h"
+#include "Rope/IR/RopeDialect.h"
+#include "Rope/Pipelines/Pipelines.h"
+#include "Rope/Transforms/Passes.h"
+#include "mlir/InitAllDialects.h"
+#include "mlir/InitAllExtensions.h"
+#include "mlir/InitAllPasses.h"
+
+using namespace mlir;
+
+void rope::registerAllDialects(DialectRegistry &registry) {
+  mlir::registerAllDialects(registry);
+  mlir::registerAllExtensions(registry);
+  registry.insert<RopeDialect>();
+  registerBufferizableOpInterfaceExternalModels(registry);
+}
+
+void rope::registerAllPasses() {
+  mlir::registerAllPasses();
+  registerRopeConversionPasses();
+  registerRopeTransformsPasses();
+  registerPipelines();
+}

@@ -1,0 +1,91 @@
+//===- Pipelines.cpp - named sequences of passes --------------------------===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Rope/Pipelines/Pipelines.h"
+#include "Rope/Conversion/Passes.h"
+#include "Rope/Transforms/Passes.h"
+#include "Rope/Transforms/TargetInfo.h"
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/Bufferization/Pipelines/Passes.h"
+#include "mlir/Dialect/Bufferization/Transforms/Passes.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/Passes.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+using namespace mlir::rope;
+
+/// Tensors to memrefs: rope operations stay themselves, and nothing that is
+/// rotated is allocated or copied.
+static void addBufferization(OpPassManager &pm) {
+  pm.addPass(bufferization::createEmptyTensorEliminationPass());
+  bufferization::OneShotBufferizePassOptions options;
+  options.bufferizeFunctionBoundaries = true;
+  options.allowReturnAllocsFromLoops = true;
+  options.functionBoundaryTypeConversion =
+      bufferization::LayoutMapOption::IdentityLayoutMap;
+  pm.addPass(bufferization::createOneShotBufferizePass(options));
+  bufferization::buildBufferDeallocationPipeline(pm);
+}
+
+/// Everything that is left to the llvm dialect.
+static void addConversionToLLVM(OpPassManager &pm) {
+  pm.addPass(createLowerAffinePass());
+  pm.addPass(memref::createExpandStridedMetadataPass());
+  pm.addPass(createLowerAffinePass());
+  pm.addPass(createSCFToControlFlowPass());
+  pm.addPass(createConvertToLLVMPass());
+  pm.addPass(createReconcileUnrealizedCastsPass());
+}
+
+void rope::buildRopeToLLVMPipeline(OpPassManager &pm,
+                                   const RopeToLLVMPipelineOptions &options) {
+  // A target that is not known is reported by the first pass.
+  SetTargetOptions target;
+  target.targetTriple = options.targetTriple;
+  target.targetCPU = options.targetCPU;
+  target.targetFeatures = options.targetFeatures;
+  VectorizeOptions vectorize;
+  if (llvm::Expected<TargetInfo> info = resolveTarget(
+          options.targetTriple, options.targetCPU, options.targetFeatures))
+    vectorize.vectorBits = info->vectorBits;
+  else
+    llvm::consumeError(info.takeError());
+  pm.addPass(createSetTarget(target));
+
+  pm.addNestedPass<func::FuncOp>(createLowerFrequencies());
+  pm.addNestedPass<func::FuncOp>(createConvertElementwiseToLinalgPass());
+  pm.addPass(createCSEPass());
+  pm.addPass(createExposeCInterface());
+  addBufferization(pm);
+
+  pm.addNestedPass<func::FuncOp>(createConvertRopeToLinalg());
+  pm.addNestedPass<func::FuncOp>(createVectorize(vectorize));
+  pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
+  pm.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass());
+  // Conversions to bf16 as integer operations: the instructions for it flush
+  // denormals, and without them it is a call for each element.
+  arith::ArithExpandOpsPassOptions expand;
+  expand.includeBf16 = true;
+  pm.addNestedPass<func::FuncOp>(arith::createArithExpandOpsPass(expand));
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+
+  addConversionToLLVM(pm);
+  pm.addPass(createSetTarget(target));
+}
+
+void rope::registerPipelines() {
+  PassPipelineRegistration<RopeToLLVMPipelineOptions>(
+      "rope-to-llvm",
+      "Lower rope operations, and what stands around them, to the llvm dialect",
+      buildRopeToLLVMPipeline);
+}

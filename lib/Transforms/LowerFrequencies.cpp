@@ -1,0 +1,119 @@
+//===- LowerFrequencies.cpp - frequency chains to constants and code ------===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Rope/IR/AngleMath.h"
+#include "Rope/IR/Frequencies.h"
+#include "Rope/IR/RopeOps.h"
+#include "Rope/Transforms/Passes.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+
+namespace mlir::rope {
+#define GEN_PASS_DEF_LOWERFREQUENCIES
+#include "Rope/Transforms/Passes.h.inc"
+} // namespace mlir::rope
+
+using namespace mlir;
+using namespace mlir::rope;
+
+namespace {
+/// Pattern: a chain without unknown lengths -> constant. Waits until nothing
+/// scales the frequencies further, since each constant is a rounding.
+template <typename OpTy>
+struct EvaluateChain : OpRewritePattern<OpTy> {
+  using OpRewritePattern<OpTy>::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(OpTy op,
+                                PatternRewriter &rewriter) const override {
+    if (llvm::any_of(op->getUsers(), llvm::IsaPred<ScaleFrequenciesOp>))
+      return rewriter.notifyMatchFailure(op, "is scaled further");
+    std::optional<SmallVector<double>> w = evaluateFrequencies(op.getResult());
+    if (!w)
+      return rewriter.notifyMatchFailure(op, "reads a length");
+    rewriter.replaceOpWithNewOp<arith::ConstantOp>(
+        op, DenseElementsAttr::get(op.getType(), ArrayRef<double>(*w)));
+    return success();
+  }
+};
+
+/// Pattern: a scaling by an unknown length, or of frequencies that are not
+/// known -> the code that its rule builds.
+struct BuildScale : OpRewritePattern<ScaleFrequenciesOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(ScaleFrequenciesOp op,
+                                PatternRewriter &rewriter) const override {
+    if (evaluateUnrounded(op.getResult()))
+      return rewriter.notifyMatchFailure(op, "is a constant");
+    rewriter.replaceOp(op, op.getScaling().buildScale(rewriter, op.getLoc(),
+                                                      op.getFrequencies(),
+                                                      op.getLength()));
+    return success();
+  }
+};
+
+/// Pattern: frequencies of an exact table of integer positions -> in turns.
+struct UseTurns : OpRewritePattern<TableOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(TableOp op,
+                                PatternRewriter &rewriter) const override {
+    auto type = dyn_cast<RankedTensorType>(op.getFrequencies().getType());
+    if (!type || !type.getElementType().isF64())
+      return rewriter.notifyMatchFailure(op, "has no f64 tensor");
+    if (op.getPrecision() != Precision::exact ||
+        isa<FloatType>(getElementTypeOrSelf(op.getPositions().getType())))
+      return rewriter.notifyMatchFailure(op, "is not exact, or of floats");
+    rewriter.setInsertionPointAfterValue(op.getFrequencies());
+    Value turns = toTurns(rewriter, op.getLoc(), op.getFrequencies());
+    rewriter.modifyOpInPlace(op,
+                             [&] { op.getFrequenciesMutable().assign(turns); });
+    return success();
+  }
+
+private:
+  static Value toTurns(OpBuilder &builder, Location loc, Value frequencies) {
+    ImplicitLocOpBuilder b(loc, builder);
+    auto type =
+        cast<RankedTensorType>(frequencies.getType()).clone(b.getI64Type());
+    if (auto w = evaluateFrequencies(frequencies)) {
+      SmallVector<int64_t> turns = llvm::map_to_vector(*w, evaluateTurns);
+      return arith::ConstantOp::create(
+          b, DenseElementsAttr::get(cast<ShapedType>(type),
+                                    ArrayRef<int64_t>(turns)));
+    }
+    Value init = tensor::EmptyOp::create(
+        b, tensor::getMixedSizes(b, loc, frequencies), b.getI64Type());
+    AffineMap identity = b.getMultiDimIdentityMap(1);
+    auto generic = linalg::GenericOp::create(
+        b, TypeRange{init.getType()}, frequencies, init,
+        ArrayRef{identity, identity}, utils::IteratorType::parallel,
+        [](OpBuilder &builder, Location loc, ValueRange arguments) {
+          ImplicitLocOpBuilder inner(loc, builder);
+          linalg::YieldOp::create(inner, buildTurns(inner, arguments[0]));
+        });
+    return generic.getResult(0);
+  }
+};
+
+struct LowerFrequencies : rope::impl::LowerFrequenciesBase<LowerFrequencies> {
+  void runOnOperation() override {
+    RewritePatternSet patterns(&getContext());
+    populateLowerFrequenciesPatterns(patterns);
+    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+      signalPassFailure();
+  }
+};
+} // namespace
+
+void rope::populateLowerFrequenciesPatterns(RewritePatternSet &patterns) {
+  patterns.add<EvaluateChain<FrequenciesOp>, EvaluateChain<ScaleFrequenciesOp>,
+               BuildScale, UseTurns>(patterns.getContext());
+}

@@ -1,0 +1,105 @@
+//===- TargetInfo.cpp - the processor that code is made for ---------------===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Rope/Transforms/TargetInfo.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/MC/MCSubtargetInfo.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/SubtargetFeature.h"
+#include "llvm/TargetParser/Triple.h"
+
+using namespace llvm;
+using namespace mlir::rope;
+
+static Error makeError(const Twine &message) {
+  return createStringError(inconvertibleErrorCode(), message);
+}
+
+static std::unique_ptr<MCSubtargetInfo> subtarget(const TargetInfo &info,
+                                                  std::string &error) {
+  static bool initialized = [] {
+    InitializeAllTargetInfos();
+    InitializeAllTargetMCs();
+    return true;
+  }();
+  (void)initialized;
+  Triple triple(info.triple);
+  const Target *target = TargetRegistry::lookupTarget(triple, error);
+  if (!target)
+    return nullptr;
+  // Unknown names are checked before they reach the processor's tables, which
+  // would print a warning for each.
+  return std::unique_ptr<MCSubtargetInfo>(
+      target->createMCSubtargetInfo(triple, info.cpu, info.features));
+}
+
+bool TargetInfo::hasFeature(StringRef name) const {
+  std::string error;
+  std::unique_ptr<MCSubtargetInfo> info = subtarget(*this, error);
+  return info && info->checkFeatures(("+" + name).str());
+}
+
+Expected<TargetInfo> mlir::rope::resolveTarget(StringRef triple, StringRef cpu,
+                                               StringRef features) {
+  TargetInfo info;
+  std::string host = sys::getDefaultTargetTriple();
+  info.triple =
+      Triple::normalize(triple.empty() || triple == "host" ? host : triple);
+  bool isHost = Triple(info.triple).getArch() == Triple(host).getArch();
+  if ((cpu == "host" || features == "host") && !isHost)
+    return makeError("expected a processor of '" + info.triple +
+                     "' by name: 'host' is '" + host + "'");
+
+  std::string error;
+  std::unique_ptr<MCSubtargetInfo> known = subtarget(info, error);
+  if (!known)
+    return makeError("unknown target triple '" + info.triple + "': " + error);
+  auto names = [](auto table) {
+    return join(
+        map_range(table, [](auto &entry) { return StringRef(entry.Key); }),
+        ", ");
+  };
+  info.cpu = cpu == "host" ? sys::getHostCPUName().str() : cpu.str();
+  if (info.cpu.empty() && Triple(info.triple).isX86())
+    info.cpu = "x86-64";
+  if (info.cpu.empty())
+    info.cpu = "generic";
+  if (!known->isCPUStringValid(info.cpu))
+    return makeError(
+        "unknown processor '" + info.cpu + "' for '" + info.triple +
+        "', expected one of: " + names(known->getAllProcessorDescriptions()));
+
+  SubtargetFeatures resolved;
+  if (features == "host" || (cpu == "host" && features.empty())) {
+    for (auto &[name, isOn] : sys::getHostCPUFeatures())
+      resolved.AddFeature(name, isOn);
+  } else {
+    SmallVector<StringRef> parts;
+    features.split(parts, ',', -1, /*KeepEmpty=*/false);
+    for (StringRef part : parts) {
+      StringRef name = part.trim();
+      bool isOn = !name.consume_front("-");
+      name.consume_front("+");
+      if (none_of(known->getAllProcessorFeatures(),
+                  [&](auto &feature) { return name == feature.Key; }))
+        return makeError("unknown feature '" + name + "' for '" + info.triple +
+                         "', expected '+' or '-' and one of: " +
+                         names(known->getAllProcessorFeatures()));
+      resolved.AddFeature(name, isOn);
+    }
+  }
+  info.features = resolved.getString();
+  if (Triple(info.triple).isX86()) {
+    if (info.hasFeature("avx512f") && info.hasFeature("avx512vl"))
+      info.vectorBits = 512;
+    else if (info.hasFeature("avx"))
+      info.vectorBits = 256;
+  }
+  return info;
+}
