@@ -197,27 +197,36 @@ struct Channels {
 };
 } // namespace
 
-static Value slice(ImplicitLocOpBuilder &b, Value value,
+/// A value and its sizes, which are built once so that all slices of it agree.
+struct Sized {
+  Value value;
+  SmallVector<OpFoldResult> sizes;
+};
+
+static Value slice(ImplicitLocOpBuilder &b, const Sized &whole,
                    const Channels &channels) {
-  SmallVector<OpFoldResult> sizes = sizesOf(b, value);
+  SmallVector<OpFoldResult> sizes = whole.sizes;
   SmallVector<OpFoldResult> offsets(sizes.size(), b.getIndexAttr(0));
   SmallVector<OpFoldResult> strides(sizes.size(), b.getIndexAttr(1));
   offsets.back() = channels.start;
   sizes.back() = channels.size;
   strides.back() = b.getIndexAttr(channels.step);
-  if (isa<TensorType>(value.getType()))
-    return tensor::ExtractSliceOp::create(b, value, offsets, sizes, strides);
-  return memref::SubViewOp::create(b, value, offsets, sizes, strides);
+  if (isa<TensorType>(whole.value.getType()))
+    return tensor::ExtractSliceOp::create(b, whole.value, offsets, sizes,
+                                          strides);
+  return memref::SubViewOp::create(b, whole.value, offsets, sizes, strides);
 }
 
-static Value insert(ImplicitLocOpBuilder &b, Value part, Value whole,
+static Value insert(ImplicitLocOpBuilder &b, Value part, const Sized &whole,
                     const Channels &channels) {
-  SmallVector<OpFoldResult> sizes = sizesOf(b, part);
+  SmallVector<OpFoldResult> sizes = whole.sizes;
   SmallVector<OpFoldResult> offsets(sizes.size(), b.getIndexAttr(0));
   SmallVector<OpFoldResult> strides(sizes.size(), b.getIndexAttr(1));
   offsets.back() = channels.start;
+  sizes.back() = channels.size;
   strides.back() = b.getIndexAttr(channels.step);
-  return tensor::InsertSliceOp::create(b, part, whole, offsets, sizes, strides);
+  return tensor::InsertSliceOp::create(b, part, whole.value, offsets, sizes,
+                                       strides);
 }
 
 static OpFoldResult add(ImplicitLocOpBuilder &b, OpFoldResult x,
@@ -239,7 +248,9 @@ FailureOr<SmallVector<Value>> ApplyOp::decomposeOperation(OpBuilder &builder) {
   OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
   OpFoldResult offset = b.getIndexAttr(getOffset());
   OpFoldResult pairs = sizesOf(b, getCos()).back();
-  OpFoldResult head = sizesOf(b, getX()).back();
+  Sized x{getX(), sizesOf(b, getX())};
+  Sized destination{getInit(), sizesOf(b, getInit())};
+  OpFoldResult head = x.sizes.back();
   OpFoldResult stride = pairs;
   if (getPairStride())
     stride = b.getIndexAttr(*getPairStride());
@@ -269,15 +280,15 @@ FailureOr<SmallVector<Value>> ApplyOp::decomposeOperation(OpBuilder &builder) {
   keep(add(b, add(b, offset, stride), pairs), head);
 
   bool onTensors = !getResults().empty();
-  Value destination = getInit();
   if (onTensors) {
     // Rotated channels replace copied ones: the copy goes where all rotate.
     if (!kept.empty())
-      destination = linalg::CopyOp::create(b, getX(), getInit())->getResult(0);
+      destination.value =
+          linalg::CopyOp::create(b, getX(), getInit())->getResult(0);
   } else if (getX() != getInit()) {
     for (const Channels &channels : kept)
-      linalg::CopyOp::create(b, slice(b, getX(), channels),
-                             slice(b, getInit(), channels));
+      linalg::CopyOp::create(b, slice(b, x, channels),
+                             slice(b, destination, channels));
   }
 
   int64_t rank = rankOf(getX());
@@ -311,13 +322,13 @@ FailureOr<SmallVector<Value>> ApplyOp::decomposeOperation(OpBuilder &builder) {
                              : plus(times(V, Cos), times(U, Sin));
     return SmallVector<Value>{toFloat(b, u, element), toFloat(b, v, element)};
   };
-  Value u = slice(b, getX(), readFirst), v = slice(b, getX(), readSecond);
+  Value u = slice(b, x, readFirst), v = slice(b, x, readSecond);
   SmallVector<Value> rotated = elementwise(
       b, {u, v, getCos(), getSin()}, {ofX, ofX, ofTable, ofTable},
       {slice(b, destination, writeFirst), slice(b, destination, writeSecond)},
       body);
   if (!onTensors)
     return SmallVector<Value>();
-  destination = insert(b, rotated[0], destination, writeFirst);
+  destination.value = insert(b, rotated[0], destination, writeFirst);
   return SmallVector<Value>{insert(b, rotated[1], destination, writeSecond)};
 }

@@ -78,6 +78,7 @@ private:
   void load(unsigned index, const RowPart &block,
             SmallVectorImpl<Value> &values);
   void store(unsigned index, const RowPart &block, ValueRange yielded);
+  Value asBits(Value vector);
   SmallVector<Value> indices(const Access &access, const RowPart &block);
   SmallVector<Value> emitBody(const RowPart &block, ValueRange values);
 
@@ -346,6 +347,15 @@ SmallVector<Value> Vectorizer::indices(const Access &access,
   });
 }
 
+/// Floats as integers: shuffles of bf16 are taken apart element by element.
+Value Vectorizer::asBits(Value vector) {
+  auto type = cast<VectorType>(vector.getType());
+  if (!isa<FloatType>(type.getElementType()))
+    return vector;
+  return vector::BitCastOp::create(
+      b, type.clone(b.getIntegerType(type.getElementTypeBitWidth())), vector);
+}
+
 void Vectorizer::load(unsigned index, const RowPart &block,
                       SmallVectorImpl<Value> &values) {
   Access &access = accesses[index];
@@ -362,9 +372,13 @@ void Vectorizer::load(unsigned index, const RowPart &block,
     values[index] = vector;
     return;
   }
-  auto pair = vector::DeinterleaveOp::create(b, vector);
-  values[index] = pair.getResult(access.isOdd);
-  values[*access.partner] = pair.getResult(!access.isOdd);
+  auto pair = vector::DeinterleaveOp::create(b, asBits(vector));
+  auto half = [&](bool odd) -> Value {
+    return vector::BitCastOp::create(b, VectorType::get(block.size, element),
+                                     pair.getResult(odd));
+  };
+  values[index] = half(access.isOdd);
+  values[*access.partner] = half(!access.isOdd);
 }
 
 void Vectorizer::store(unsigned index, const RowPart &block,
@@ -378,7 +392,13 @@ void Vectorizer::store(unsigned index, const RowPart &block,
     // Written with the even elements.
     if (access.isOdd)
       return;
-    value = vector::InterleaveOp::create(b, value, yieldedFor(*access.partner));
+    Value bits = vector::InterleaveOp::create(
+        b, asBits(value), asBits(yieldedFor(*access.partner)));
+    value = vector::BitCastOp::create(
+        b,
+        VectorType::get(2 * block.size,
+                        getElementTypeOrSelf(access.memref.getType())),
+        bits);
   }
   vector::StoreOp::create(b, value, access.memref, indices(access, block));
 }

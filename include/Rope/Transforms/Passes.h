@@ -27,6 +27,9 @@ namespace mlir::rope {
 /// read a length, and give exact tables their frequencies in turns.
 void populateLowerFrequenciesPatterns(RewritePatternSet &patterns);
 
+/// Patterns that convert between f32 and bf16 by integer operations.
+void populateExpandBF16Patterns(RewritePatternSet &patterns);
+
 /// Replaces an elementwise linalg operation on memrefs by loops over vectors of
 /// `vectorBits` bits. Fails, and changes nothing, where it is not parallel and
 /// elementwise with contiguous rows.

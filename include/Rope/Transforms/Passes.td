@@ -79,6 +79,19 @@ def Vectorize : InterfacePass<"rope-vectorize", "::mlir::FunctionOpInterface"> {
     "::mlir::vector::VectorDialect"];
 }
 
+def ExpandBF16
+    : InterfacePass<"rope-expand-bf16", "::mlir::FunctionOpInterface"> {
+  let summary = "Convert between f32 and bf16 by integer operations";
+  let description = [{
+    Turns `arith.truncf` from f32 to bf16 and `arith.extf` back, on scalars and
+    vectors, into integer operations. Rounds to nearest and even, NaN stays NaN,
+    denormals are kept: the instruction that some processors have for it flushes
+    them, on the others every element would be a call, and shuffles of bf16
+    vectors are taken apart element by element.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
 def SetTarget : Pass<"rope-set-target", "::mlir::ModuleOp"> {
   let summary = "Say which machine a module is compiled for";
   let description = [{

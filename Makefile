@@ -1,0 +1,42 @@
+# The front door: `make help` lists the targets. Everything is built in build/.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help dependencies build test demo docs check-docs format check-format lint clean
+
+sources := git ls-files -co --exclude-standard -- '*.cpp' '*.h' '*.c'
+# What the tests compile for the host may not depend on who runs them.
+unexport CFLAGS CXXFLAGS LDFLAGS PYTHONPATH
+
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+dependencies:
+	@scripts/install-dependencies
+
+build: dependencies ## Build the tools and the library into build/bin and build/lib
+	@test -e build/build.ninja || cmake --preset release --log-level=WARNING
+	@ninja -C build
+
+demo: build ## Import real configurations, compile them, rotate arrays, print error and speed
+	@build/venv/bin/python scripts/demo.py
+
+test: build ## Run every test
+	@ninja -C build check-rope
+
+docs: build ## Generate docs/reference from the operation and pass definitions
+	@scripts/generate-docs docs/reference
+
+check-docs: build ## Fail where docs/reference is out of date
+	@scripts/generate-docs build/reference && diff -r build/reference docs/reference
+
+format: dependencies ## Format the sources
+	@$(sources) | xargs clang-format-22 -i
+
+check-format: dependencies ## Fail where a source is not formatted
+	@$(sources) | xargs clang-format-22 --dry-run -Werror
+
+lint: build ## Run clang-tidy on the sources
+	@git ls-files -- 'lib/*.cpp' 'tools/*.cpp' | xargs -P 2 -n 4 clang-tidy-22 -p build --quiet --warnings-as-errors='*'
+
+clean: ## Remove everything that was built
+	@rm -rf build build-debug build-asan
