@@ -33,6 +33,13 @@ static void addBufferization(OpPassManager &pm) {
   options.functionBoundaryTypeConversion =
       bufferization::LayoutMapOption::IdentityLayoutMap;
   pm.addPass(bufferization::createOneShotBufferizePass(options));
+  // What a loop needs for itself is made once, on the stack if it is small.
+  pm.addNestedPass<func::FuncOp>(bufferization::createBufferHoistingPass());
+  pm.addNestedPass<func::FuncOp>(bufferization::createBufferLoopHoistingPass());
+  bufferization::PromoteBuffersToStackPassOptions stack;
+  stack.maxAllocSizeInBytes = 16384;
+  pm.addNestedPass<func::FuncOp>(
+      bufferization::createPromoteBuffersToStackPass(stack));
   bufferization::buildBufferDeallocationPipeline(pm);
 }
 
@@ -63,8 +70,12 @@ void rope::buildRopeToLLVMPipeline(OpPassManager &pm,
 
   pm.addNestedPass<func::FuncOp>(createLowerFrequencies());
   pm.addNestedPass<func::FuncOp>(createConvertElementwiseToLinalgPass());
+  // Equal tables become one first, then those of a single use move to it.
   pm.addPass(createCSEPass());
   pm.addPass(createExposeCInterface());
+  pm.addNestedPass<func::FuncOp>(createFuseTable());
+  pm.addPass(createCSEPass());
+  pm.addPass(createCanonicalizerPass());
   addBufferization(pm);
 
   pm.addNestedPass<func::FuncOp>(createConvertRopeToLinalg());

@@ -19,9 +19,15 @@ class RewriterBase;
 
 namespace mlir::rope {
 
+class ApplyOp;
+
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION
 #include "Rope/Transforms/Passes.h.inc"
+
+/// Tiles `apply` by one position and makes the row of the table that it alone
+/// uses inside the tile. Fails, and changes nothing, where it has none.
+LogicalResult fuseTable(RewriterBase &rewriter, ApplyOp apply);
 
 /// Patterns that turn frequency chains into constants, or into code where they
 /// read a length, and give exact tables their frequencies in turns.

@@ -10,6 +10,22 @@
 
 include "mlir/Pass/PassBase.td"
 
+def FuseTable
+    : InterfacePass<"rope-fuse-table", "::mlir::FunctionOpInterface"> {
+  let summary = "Make the rows of a table where they are used";
+  let description = [{
+    Tiles each `rope.apply` on tensors by one position and moves the
+    `rope.table` that it alone uses into the tile. The table is never stored as
+    a whole: a row is made for one position, used for all heads, and forgotten.
+    Tables that several operations use stay, since making them once is cheaper.
+    The row's cosine and sine come from two copies of the table, which `cse`
+    makes one.
+  }];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::scf::SCFDialect",
+    "::mlir::tensor::TensorDialect"];
+}
+
 def LowerFrequencies
     : InterfacePass<"rope-lower-frequencies", "::mlir::FunctionOpInterface"> {
   let summary = "Turn frequency chains into constants and code";
