@@ -1,0 +1,78 @@
+"""Configuration of the lit tests.
+
+Tools of this project and of LLVM are found by name, the project's own first.
+Substitutions:
+  %python         a Python with NumPy
+  %test_root      this folder
+  %rope_root      the source tree
+  %rope_lib_dir   where shared libraries and plugins are built
+  %shlibext       the ending of a shared library's name
+  %host_cc, %host_cxx  the compilers the project is built with
+Features:
+  host-avx2, host-avx512, host-neon  what this machine can run
+  x86-registered-target, ...         what LLVM can generate code for
+  asan                               the build is instrumented
+"""
+
+import os
+
+import lit.formats
+
+config.name = "rope"
+config.test_format = lit.formats.ShTest(execute_external=False)
+config.suffixes = [".mlir", ".test", ".py", ".c"]
+# unit is a suite of its own.
+config.excludes = ["Inputs", "unit", "lit.cfg.py"]
+config.test_source_root = os.path.dirname(os.path.abspath(__file__))
+config.test_exec_root = os.path.join(config.rope_binary_dir, "test")
+
+
+def add_to_path(name, *folders):
+    old = config.environment.get(name, "")
+    config.environment[name] = os.pathsep.join([*folders, old]).strip(os.pathsep)
+
+
+add_to_path("PATH", config.rope_tools_dir, config.llvm_tools_dir)
+# Helper modules of test scripts.
+add_to_path("PYTHONPATH", os.path.join(config.test_source_root, "Inputs"))
+for name in ["HOME", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"]:
+    if name in os.environ:
+        config.environment[name] = os.environ[name]
+# Nothing is written into the source tree.
+config.environment["PYTHONDONTWRITEBYTECODE"] = "1"
+
+config.substitutions += [
+    ("%python", config.rope_python),
+    ("%test_root", config.test_source_root),
+    ("%rope_root", config.rope_source_dir),
+    ("%rope_lib_dir", config.rope_lib_dir),
+    ("%shlibext", config.shlib_suffix),
+    ("%host_cxx", config.host_cxx),
+    ("%host_cc", config.host_cc),
+]
+
+
+def host_flags():
+    """The processor's features by the kernel's names."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as info:
+            for line in info:
+                key, _, value = line.partition(":")
+                if key.strip() in ("flags", "Features"):
+                    return set(value.split())
+    except OSError:
+        pass
+    return set()
+
+
+flags = host_flags()
+if {"avx2", "fma"} <= flags:
+    config.available_features.add("host-avx2")
+if {"avx512f", "avx512vl", "avx512bw", "avx512dq"} <= flags:
+    config.available_features.add("host-avx512")
+if config.host_arch in ("aarch64", "arm64"):
+    config.available_features.add("host-neon")
+for target in config.llvm_targets:
+    config.available_features.add(target.lower() + "-registered-target")
+if "address" in config.rope_sanitize:
+    config.available_features.add("asan")
