@@ -19,6 +19,24 @@ using namespace mlir::rope;
 #include "Rope/IR/RopeEnums.cpp.inc"
 #include "Rope/IR/RopeInterfaces.cpp.inc"
 
+static FailureOr<DenseF64ArrayAttr> parseNumbers(AsmParser &parser) {
+  SmallVector<double> numbers;
+  if (parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, [&] {
+        return parser.parseFloat(numbers.emplace_back());
+      }))
+    return failure();
+  return DenseF64ArrayAttr::get(parser.getContext(), numbers);
+}
+
+/// Prints numbers with as many digits as it takes to read them back.
+static void printNumbers(AsmPrinter &printer, DenseF64ArrayAttr numbers) {
+  printer << "[";
+  llvm::interleaveComma(numbers.asArrayRef(), printer, [&](double number) {
+    printer.printFloat(APFloat(number));
+  });
+  printer << "]";
+}
+
 #define GET_ATTRDEF_CLASSES
 #include "Rope/IR/RopeAttrs.cpp.inc"
 

@@ -68,7 +68,11 @@ class Rope_Number<string description>
 class Rope_OptionalNumber<string description>
     : OptionalParameter<"::mlir::FloatAttr", description>;
 class Rope_Numbers<string description>
-    : AttrParameter<"::mlir::DenseF64ArrayAttr", description>;
+    : AttrParameter<"::mlir::DenseF64ArrayAttr", description> {
+  // The array attribute itself prints no more than six digits.
+  let parser = "parseNumbers($_parser)";
+  let printer = "printNumbers($_printer, $_self)";
+}
 
 def Rope_LinearAttr : Rope_Scaling<"Linear", "linear"> {
   let summary = "Divides every frequency by a factor";
