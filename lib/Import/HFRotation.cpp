@@ -1,0 +1,1137 @@
+//===- HFRotation.cpp - read a Hugging Face configuration -----------------===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "HFRotation.h"
+
+#include "CheckedJSON.h"
+#include "HFModels.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/Diagnostics.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/raw_ostream.h"
+#include <cmath>
+#include <limits>
+
+using namespace mlir;
+using namespace mlir::rope;
+namespace json = llvm::json;
+
+/// Limits of sizes, far above published models, that keep what is built small.
+static constexpr int64_t maxHeads = 1 << 16;
+static constexpr int64_t maxHeadDim = 1 << 16;
+static constexpr int64_t maxAxes = 16;
+static constexpr int64_t maxInteger = std::numeric_limits<int32_t>::max();
+
+static std::string toText(double number) {
+  std::string result;
+  llvm::raw_string_ostream(result) << llvm::format("%g", number);
+  return result;
+}
+
+/// What `value` is, to end a message with.
+static std::string describe(const json::Value &value) {
+  switch (value.kind()) {
+  case json::Value::Null:
+    return "null";
+  case json::Value::Boolean:
+    return *value.getAsBoolean() ? "true" : "false";
+  case json::Value::Number:
+    return toText(*value.getAsNumber());
+  case json::Value::String:
+    return quoteForMessage(*value.getAsString());
+  case json::Value::Array:
+    return "a list";
+  case json::Value::Object:
+    return "an object";
+  }
+  llvm_unreachable("unknown kind of JSON value");
+}
+
+namespace {
+
+using Names = ArrayRef<StringRef>;
+
+/// An object of the configuration, or none, and the keys that lead to it.
+struct Block {
+  const json::Object *object = nullptr;
+  std::string prefix;
+
+  explicit operator bool() const { return object; }
+  std::string keyOf(StringRef name) const { return (prefix + name).str(); }
+};
+
+/// A value that is not null, and its key from the root of the file on.
+struct Found {
+  const json::Value *value = nullptr;
+  std::string key;
+
+  explicit operator bool() const { return value; }
+};
+
+/// Reads one configuration. Methods that return a LogicalResult have reported
+/// their failure; those with a `result` leave it as it is where there is no
+/// such key, or it is null.
+class Reader {
+public:
+  Reader(Location loc, const json::Object &root)
+      : loc(loc), builder(loc.getContext()), root{&root, ""}, text(this->root) {
+  }
+
+  FailureOr<HFRotations> run(StringRef dtype);
+
+private:
+  //===--------------------------------------------------------------------===//
+  // Values
+  //===--------------------------------------------------------------------===//
+
+  InFlightDiagnostic error(const Twine &key) {
+    return emitError(loc) << "'" << key << "': ";
+  }
+  LogicalResult missing(const Block &block, StringRef name) {
+    return error(block.keyOf(name)) << "missing";
+  }
+
+  /// The first of `names` that `block` holds. A name may lead through objects:
+  /// `a.b`.
+  Found find(const Block &block, Names names) const;
+  static bool isNull(const Block &block, StringRef name) {
+    const json::Value *value = block ? block.object->get(name) : nullptr;
+    return value && value->kind() == json::Value::Null;
+  }
+
+  LogicalResult toInteger(const Found &found, int64_t low, int64_t high,
+                          int64_t &result);
+  LogicalResult toPositive(const Found &found, double &result);
+  LogicalResult readInteger(const Block &block, Names names, int64_t low,
+                            int64_t high, std::optional<int64_t> &result);
+  /// Finite and greater than zero.
+  LogicalResult readPositive(const Block &block, Names names,
+                             std::optional<double> &result);
+  /// The same, where zero stands for an absent key.
+  LogicalResult readPositiveOrZero(const Block &block, Names names,
+                                   std::optional<double> &result);
+  LogicalResult require(const Block &block, Names names, double &result);
+  LogicalResult readBool(const Block &block, StringRef name, bool &result);
+  LogicalResult readString(const Block &block, Names names,
+                           std::optional<StringRef> &result);
+  LogicalResult readObject(const Block &block, Names names, Block &result);
+  /// A list of `count` positive numbers.
+  LogicalResult requireNumbers(const Block &block, StringRef name,
+                               int64_t count, SmallVectorImpl<double> &result);
+
+  FloatAttr number(double value) { return builder.getF64FloatAttr(value); }
+
+  //===--------------------------------------------------------------------===//
+  // Parts of a configuration
+  //===--------------------------------------------------------------------===//
+
+  LogicalResult findText();
+  LogicalResult checkRotates();
+  FailureOr<FloatType> readElementType(StringRef dtype);
+  LogicalResult readKinds(SmallVectorImpl<HFRotation> &kinds);
+  LogicalResult readKind(StringRef kind, const Block &rope,
+                         HFRotation &rotation);
+
+  LogicalResult findOfLayers(StringRef kind, StringRef name, Found &result);
+  LogicalResult readHeads(StringRef kind, HFRotation &rotation);
+  LogicalResult readHeadDim(StringRef kind, HFRotation &rotation);
+  LogicalResult readWidth(const Block &rope, HFRotation &rotation);
+  LogicalResult readBase(StringRef kind, const Block &rope,
+                         HFRotation &rotation);
+  LogicalResult readScaling(StringRef kind, const Block &rope,
+                            HFRotation &rotation);
+  LogicalResult readProportional(const Block &rope, HFRotation &rotation);
+  LogicalResult readNtk(const Block &rope, HFRotation &rotation);
+  LogicalResult readDynamic(const Block &rope, bool needsFactor,
+                            HFRotation &rotation);
+  LogicalResult readYarn(const Block &rope, StringRef type, bool isCompress,
+                         HFRotation &rotation);
+  LogicalResult readLongRope(const Block &rope, HFRotation &rotation);
+  LogicalResult readLlama3(const Block &rope, HFRotation &rotation);
+  LogicalResult readAxes(const Block &rope, bool isRequired,
+                         HFRotation &rotation);
+  LogicalResult readMaxLength(int64_t &result);
+  LogicalResult readOriginalLength(const Block &rope, int64_t &result);
+  LogicalResult readFactorOrRatio(const Block &rope, int64_t original,
+                                  double &result);
+
+  Location loc;
+  Builder builder;
+  Block root;
+  /// The part that describes the text model.
+  Block text;
+  const HFModel *model = nullptr;
+  /// One block, or none, stands for all kinds of layers.
+  bool isFlat = true;
+  Block flatRope;
+
+  // Of the kind of layer that is being read.
+  std::string baseKey;  ///< where the base came from
+  int64_t width = 0;    ///< channels of the head that may turn
+  bool isSplit = false; ///< `width` is fixed, apart from channels at rest
+};
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Values
+//===----------------------------------------------------------------------===//
+
+Found Reader::find(const Block &block, Names names) const {
+  for (StringRef name : names) {
+    const json::Object *object = block.object;
+    SmallVector<StringRef> parts;
+    name.split(parts, '.');
+    for (StringRef part : ArrayRef(parts).drop_back())
+      object = object ? object->getObject(part) : nullptr;
+    const json::Value *value = object ? object->get(parts.back()) : nullptr;
+    if (value && value->kind() != json::Value::Null)
+      return {value, block.keyOf(name)};
+  }
+  return {};
+}
+
+LogicalResult Reader::toInteger(const Found &found, int64_t low, int64_t high,
+                                int64_t &result) {
+  std::optional<int64_t> value = found.value->getAsInteger();
+  if (!value || *value < low || *value > high)
+    return error(found.key) << "expected an integer from " << low << " to "
+                            << high << ", but got " << describe(*found.value);
+  result = *value;
+  return success();
+}
+
+LogicalResult Reader::toPositive(const Found &found, double &result) {
+  std::optional<double> value = found.value->getAsNumber();
+  if (!value || !std::isfinite(*value) || *value <= 0)
+    return error(found.key) << "expected a finite number greater than 0, "
+                            << "but got " << describe(*found.value);
+  result = *value;
+  return success();
+}
+
+LogicalResult Reader::readInteger(const Block &block, Names names, int64_t low,
+                                  int64_t high,
+                                  std::optional<int64_t> &result) {
+  Found found = find(block, names);
+  int64_t value;
+  if (!found)
+    return success();
+  if (failed(toInteger(found, low, high, value)))
+    return failure();
+  result = value;
+  return success();
+}
+
+LogicalResult Reader::readPositive(const Block &block, Names names,
+                                   std::optional<double> &result) {
+  Found found = find(block, names);
+  double value;
+  if (!found)
+    return success();
+  if (failed(toPositive(found, value)))
+    return failure();
+  result = value;
+  return success();
+}
+
+LogicalResult Reader::readPositiveOrZero(const Block &block, Names names,
+                                         std::optional<double> &result) {
+  Found found = find(block, names);
+  if (found && found.value->getAsNumber() == 0.0)
+    return success();
+  return readPositive(block, names, result);
+}
+
+LogicalResult Reader::require(const Block &block, Names names, double &result) {
+  Found found = find(block, names);
+  if (!found)
+    return missing(block, names.front());
+  return toPositive(found, result);
+}
+
+LogicalResult Reader::readBool(const Block &block, StringRef name,
+                               bool &result) {
+  Found found = find(block, name);
+  if (!found)
+    return success();
+  std::optional<bool> value = found.value->getAsBoolean();
+  if (!value)
+    return error(found.key)
+           << "expected true or false, but got " << describe(*found.value);
+  result = *value;
+  return success();
+}
+
+LogicalResult Reader::readString(const Block &block, Names names,
+                                 std::optional<StringRef> &result) {
+  Found found = find(block, names);
+  if (!found)
+    return success();
+  result = found.value->getAsString();
+  if (!result)
+    return error(found.key)
+           << "expected a string, but got " << describe(*found.value);
+  return success();
+}
+
+LogicalResult Reader::readObject(const Block &block, Names names,
+                                 Block &result) {
+  Found found = find(block, names);
+  if (!found)
+    return success();
+  if (!found.value->getAsObject())
+    return error(found.key)
+           << "expected an object, but got " << describe(*found.value);
+  result = {found.value->getAsObject(), found.key + "."};
+  return success();
+}
+
+LogicalResult Reader::requireNumbers(const Block &block, StringRef name,
+                                     int64_t count,
+                                     SmallVectorImpl<double> &result) {
+  Found found = find(block, name);
+  if (!found)
+    return missing(block, name);
+  const json::Array *list = found.value->getAsArray();
+  if (!list)
+    return error(found.key) << "expected a list of " << count
+                            << " numbers, but got " << describe(*found.value);
+  if (static_cast<int64_t>(list->size()) != count)
+    return error(found.key)
+           << "expected " << count
+           << " numbers, one for each rotated pair, but got " << list->size();
+  for (auto [i, element] : llvm::enumerate(*list))
+    if (failed(toPositive({&element, found.key + "[" + std::to_string(i) + "]"},
+                          result.emplace_back())))
+      return failure();
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// The whole configuration
+//===----------------------------------------------------------------------===//
+
+FailureOr<HFRotations> Reader::run(StringRef dtype) {
+  std::optional<StringRef> type;
+  if (failed(findText()) || failed(readString(text, {"model_type"}, type)) ||
+      (!type && failed(readString(root, {"model_type"}, type))))
+    return failure();
+  model = &lookupHFModel(type.value_or(""));
+  if (failed(checkRotates()))
+    return failure();
+
+  HFRotations rotations;
+  FailureOr<FloatType> elementType = readElementType(dtype);
+  if (failed(elementType) || failed(readKinds(rotations.kinds)))
+    return failure();
+  rotations.elementType = *elementType;
+  return rotations;
+}
+
+/// Multimodal configurations hold that of their language model.
+LogicalResult Reader::findText() {
+  static constexpr StringRef names[] = {"thinker_config", "text_config",
+                                        "llm_config", "language_config"};
+  // One may hold another one.
+  for (size_t i = 0; i < 2; ++i)
+    if (failed(readObject(text, names, text)))
+      return failure();
+  return success();
+}
+
+LogicalResult Reader::checkRotates() {
+  bool alibi = false;
+  bool rotary = true;
+  std::optional<StringRef> kind;
+  if (!model->rotates) {
+    Found found = find(text, {"model_type"});
+    return error(found ? found.key : "model_type")
+           << "models of this type have no rotary position embedding";
+  }
+  if (failed(readBool(text, "alibi", alibi)) ||
+      failed(readBool(text, "rotary", rotary)) ||
+      failed(readString(text, {"position_embedding_type"}, kind)))
+    return failure();
+  bool isScaled = false;
+  if (failed(readBool(text, "use_scaled_rope", isScaled)))
+    return failure();
+  if (isScaled)
+    return error(text.keyOf("use_scaled_rope"))
+           << "expected false: this file does not say by how much";
+  if (alibi)
+    return error(text.keyOf("alibi"))
+           << "expected false: there is no rotary position embedding beside it";
+  if (!rotary)
+    return error(text.keyOf("rotary"))
+           << "expected true: there is no rotary position embedding otherwise";
+  if (kind == "nope" || kind == "alibi")
+    return error(text.keyOf("position_embedding_type"))
+           << "expected a rotary position embedding, but got "
+           << quoteForMessage(*kind);
+  return success();
+}
+
+FailureOr<FloatType> Reader::readElementType(StringRef dtype) {
+  std::string key = "dtype";
+  StringRef name = dtype;
+  if (name.empty()) {
+    // Parts of multimodal configurations leave it to the whole.
+    Found found = find(text, {"dtype", "torch_dtype"});
+    if (!found)
+      found = find(root, {"dtype", "torch_dtype"});
+    if (!found)
+      return FloatType(builder.getF32Type());
+    std::optional<StringRef> value = found.value->getAsString();
+    if (!value)
+      return InFlightDiagnostic(error(found.key)
+                                << "expected a string, but got "
+                                << describe(*found.value));
+    key = found.key;
+    name = *value;
+    name.consume_front("torch.");
+  }
+  FloatType type = llvm::StringSwitch<FloatType>(name)
+                       .Cases({"float32", "float", "f32"}, builder.getF32Type())
+                       .Cases({"bfloat16", "bf16"}, builder.getBF16Type())
+                       .Cases({"float16", "half", "f16"}, builder.getF16Type())
+                       .Default(nullptr);
+  if (!type)
+    return error(key) << "expected float32, bfloat16 or float16, but got "
+                      << quoteForMessage(name);
+  return type;
+}
+
+LogicalResult Reader::readKinds(SmallVectorImpl<HFRotation> &kinds) {
+  Block rope;
+  if (failed(readObject(text, {"rope_scaling"}, rope)))
+    return failure();
+  // An empty block is as good as none.
+  if ((!rope || rope.object->empty()) &&
+      failed(readObject(text, {"rope_parameters"}, rope)))
+    return failure();
+  if ((!rope || rope.object->empty()) &&
+      failed(readObject(text, {"yarn"}, rope)))
+    return failure();
+
+  std::optional<json::Value> defaults;
+  if (!rope && model->ropeParameters) {
+    defaults = llvm::cantFail(json::parse(model->ropeParameters));
+    rope = {defaults->getAsObject(), text.keyOf("rope_parameters.")};
+  }
+
+  // A block that holds objects has one for each kind of layer; null stands for
+  // layers without positions.
+  SmallVector<StringRef> nested;
+  if (rope) {
+    for (const auto &[key, value] : *rope.object)
+      if (value.getAsObject())
+        nested.push_back(key);
+    llvm::sort(nested); // Objects have no order of their own.
+  }
+  isFlat = nested.empty();
+  flatRope = isFlat ? rope : Block();
+
+  auto read = [&](StringRef kind, StringRef suffix, const Block &block) {
+    HFRotation &rotation = kinds.emplace_back();
+    if (!suffix.empty())
+      rotation.suffix = ("_" + suffix).str();
+    return readKind(kind, block, rotation);
+  };
+  if (!isFlat) {
+    auto isWord = [](char c) { return llvm::isAlnum(c) || c == '_'; };
+    for (StringRef kind : nested) {
+      if (kind.empty() || !llvm::all_of(kind, isWord))
+        return error(StringRef(rope.prefix).drop_back())
+               << "expected names of letters, digits and '_' for kinds of "
+               << "layers, but got " << quoteForMessage(kind);
+      Block block;
+      if (failed(readObject(rope, {kind}, block)) ||
+          failed(read(kind, nested.size() > 1 ? kind : "", block)))
+        return failure();
+    }
+    return success();
+  }
+  switch (model->layers) {
+  case HFLayers::one:
+    return read("", "", rope);
+  case HFLayers::fullSliding:
+    if (failed(read("full_attention", "full_attention", rope)))
+      return failure();
+    return read("sliding_attention", "sliding_attention",
+                model->slidingIsScaled ? rope : Block());
+  case HFLayers::mainCompress:
+    if (failed(read("main", "main", Block())))
+      return failure();
+    return read("compress", "compress", rope);
+  }
+  llvm_unreachable("unknown kinds of layers");
+}
+
+LogicalResult Reader::readKind(StringRef kind, const Block &rope,
+                               HFRotation &rotation) {
+  if (failed(readHeads(kind, rotation)) ||
+      failed(readHeadDim(kind, rotation)) ||
+      failed(readBase(kind, rope, rotation)) ||
+      failed(readScaling(kind, rope, rotation)))
+    return failure();
+  float magnitude = rotation.magnitude;
+  float longMagnitude = rotation.longMagnitude.value_or(1.0);
+  if (!std::isfinite(magnitude) || magnitude <= 0 ||
+      !std::isfinite(longMagnitude) || longMagnitude <= 0)
+    return error(StringRef(rope.prefix).drop_back())
+           << "expected parameters that give a finite factor of cosines and "
+           << "sines greater than 0, but got " << toText(rotation.magnitude);
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Heads
+//===----------------------------------------------------------------------===//
+
+/// Looks for what `per_layer_config` says of the layers of `kind`.
+LogicalResult Reader::findOfLayers(StringRef kind, StringRef name,
+                                   Found &result) {
+  Block layers;
+  if (failed(readObject(text, {"per_layer_config"}, layers)))
+    return failure();
+  if (!layers || kind.empty())
+    return success();
+  Found types = find(text, {"layer_types"});
+  if (!types)
+    return missing(text, "layer_types");
+  const json::Array *kinds = types.value->getAsArray();
+  if (!kinds)
+    return error(types.key)
+           << "expected a list, but got " << describe(*types.value);
+
+  for (const auto &[key, value] : *layers.object) {
+    StringRef index = key;
+    uint64_t layer;
+    if (index.getAsInteger(10, layer) || layer >= kinds->size())
+      return error(StringRef(layers.prefix).drop_back())
+             << "expected layer numbers below " << kinds->size() << ", but got "
+             << quoteForMessage(index);
+    std::optional<StringRef> layerKind = (*kinds)[layer].getAsString();
+    if (!layerKind)
+      return error(types.key)
+             << "expected strings, but got " << describe((*kinds)[layer]);
+    Block config;
+    if (failed(readObject(layers, {index}, config)))
+      return failure();
+    Found found = find(config, {name});
+    if (!found || *layerKind != kind)
+      continue;
+    if (result && *result.value != *found.value)
+      return error(found.key) << "expected one value for all layers of kind '"
+                              << kind << "', but got " << describe(*found.value)
+                              << " and " << describe(*result.value);
+    result = found;
+  }
+  return success();
+}
+
+LogicalResult Reader::readHeads(StringRef kind, HFRotation &rotation) {
+  // Sizes that a part of a multimodal configuration leaves out are those of
+  // its class; a configuration of its own must have them.
+  bool isPart = text.object != root.object;
+  bool isSliding = kind == "sliding_attention";
+  std::optional<int64_t> heads, kvHeads;
+  if (isSliding && failed(readInteger(text, {"swa_num_attention_heads"}, 1,
+                                      maxHeads, heads)))
+    return failure();
+  if (!heads && failed(readInteger(text,
+                                   {"num_attention_heads", "n_head", "n_heads",
+                                    "num_heads", "decoder_num_attention_heads"},
+                                   1, maxHeads, heads)))
+    return failure();
+  if (!heads && isPart && model->heads)
+    heads = model->heads;
+  if (!heads)
+    return missing(text, "num_attention_heads");
+
+  // One key head for all queries, in the models that have a choice.
+  bool multiQuery = false, newDecoder = false, groups = true;
+  if (failed(readBool(text, "multi_query", multiQuery)) ||
+      failed(readBool(text, "new_decoder_architecture", newDecoder)) ||
+      failed(readBool(text, "multi_query_attention", groups)))
+    return failure();
+  SmallVector<StringRef> names;
+  if (isSliding)
+    names.push_back("swa_num_key_value_heads");
+  if (kind == "full_attention") {
+    bool keysAreValues = true;
+    if (failed(readBool(text, "attention_k_eq_v", keysAreValues)))
+      return failure();
+    if (keysAreValues)
+      names.push_back("num_global_key_value_heads");
+  }
+  llvm::append_values(
+      names, StringRef("num_key_value_heads"), StringRef("num_kv_heads"),
+      StringRef("n_head_kv"), StringRef("n_kv_heads"),
+      StringRef("decoder_num_key_value_heads"),
+      StringRef("attn_config.kv_n_heads"), StringRef("num_attention_groups"));
+  if (groups)
+    names.push_back("multi_query_group_num");
+  Found found;
+  if (failed(findOfLayers(kind, "num_key_value_heads", found)))
+    return failure();
+  if (!found)
+    found = find(text, names);
+  if (multiQuery && !newDecoder) {
+    kvHeads = 1;
+  } else if (found) {
+    int64_t value;
+    if (failed(toInteger(found, 1, maxHeads, value)))
+      return failure();
+    kvHeads = value;
+  } else if (isPart && model->kvHeads && model->heads == *heads) {
+    kvHeads = model->kvHeads;
+  }
+  rotation.heads = *heads;
+  rotation.kvHeads = kvHeads.value_or(*heads);
+  if (rotation.heads % rotation.kvHeads)
+    return error(found ? found.key : text.keyOf("num_key_value_heads"))
+           << "expected a divisor of the " << rotation.heads
+           << " attention heads, but got " << rotation.kvHeads;
+  return success();
+}
+
+LogicalResult Reader::readHeadDim(StringRef kind, HFRotation &rotation) {
+  rotation.pairing = model->interleaved ? Pairing::interleaved : Pairing::half;
+  rotation.reversed = model->reversed;
+
+  // Channels with and without positions side by side, as latent attention has.
+  bool useLatent = true;
+  std::optional<int64_t> rotary, rest;
+  if (failed(readBool(text, "use_mla", useLatent)) ||
+      failed(readInteger(text, {"qk_rope_head_dim"}, 0, maxHeadDim, rotary)) ||
+      failed(readInteger(text, {"qk_nope_head_dim"}, 0, maxHeadDim, rest)))
+    return failure();
+  isSplit = useLatent && rotary.value_or(0) > 0;
+  if (isSplit) {
+    bool isInterleaved = model->interleaved;
+    if (failed(readBool(text, "rope_interleave", isInterleaved)))
+      return failure();
+    rotation.pairing = isInterleaved ? Pairing::interleaved : Pairing::half;
+  } else if (!useLatent) {
+    rotation.pairing = Pairing::half;
+  }
+
+  std::optional<int64_t> headDim;
+  if (isSplit && rest) {
+    headDim = *rest + *rotary;
+  } else {
+    Found found;
+    if (failed(findOfLayers(kind, "head_dim", found)))
+      return failure();
+    SmallVector<StringRef> names;
+    if (kind == "sliding_attention")
+      names.push_back("swa_head_dim");
+    if (kind == "full_attention")
+      names.push_back("global_head_dim");
+    if (!found)
+      found = find(text, names);
+    bool isFullDefault = !found && kind == "full_attention" &&
+                         model->fullHeadDim &&
+                         !find(text, {"per_layer_config"});
+    if (isFullDefault)
+      headDim = model->fullHeadDim;
+    else if (!found)
+      found = find(text, {"head_dim", "attention_head_dim", "kv_channels"});
+    if (found) {
+      int64_t value;
+      if (failed(toInteger(found, 1, maxHeadDim, value)))
+        return failure();
+      headDim = value;
+    }
+    // An explicit null asks for the hidden size over the heads.
+    if (!headDim && model->headDim && !isNull(text, "head_dim"))
+      headDim = model->headDim;
+  }
+  if (!headDim && isSplit)
+    return missing(text, "qk_nope_head_dim");
+  if (!headDim) {
+    std::optional<int64_t> hidden;
+    if (failed(readInteger(text, {"hidden_size", "n_embd", "d_model", "dim"}, 1,
+                           maxInteger, hidden)))
+      return failure();
+    if (!hidden && text.object != root.object && model->hiddenSize)
+      hidden = model->hiddenSize;
+    if (!hidden)
+      return missing(text, "hidden_size");
+    if (*hidden % rotation.heads)
+      return error(text.keyOf("hidden_size"))
+             << "expected a multiple of the " << rotation.heads
+             << " attention heads where there is no 'head_dim', but got "
+             << *hidden;
+    headDim = *hidden / rotation.heads;
+    if (*headDim > maxHeadDim)
+      return error(text.keyOf("hidden_size"))
+             << "expected heads of at most " << maxHeadDim
+             << " channels, but got " << *headDim;
+  }
+  if (rotation.heads * *headDim > maxInteger)
+    return error(text.keyOf("head_dim")) << "expected at most " << maxInteger
+                                         << " channels in all heads, but got "
+                                         << rotation.heads << " x " << *headDim;
+  rotation.headDim = *headDim;
+  width = isSplit ? *rotary : *headDim;
+  if (width > *headDim)
+    return error(text.keyOf("qk_rope_head_dim"))
+           << "expected at most the " << *headDim
+           << " channels of a head, but got " << width;
+  rotation.offset = isSplit ? *headDim - width : 0;
+  // Without a configuration's word for it: files that tell heads by `dim` hold
+  // the layout of checkpoints that are not for this library.
+  if (!find(root, {"model_type", "hidden_size"}) && find(root, {"n_heads"}))
+    rotation.pairing = Pairing::interleaved;
+  return success();
+}
+
+/// Channels that turn, unless `proportional` spreads them.
+LogicalResult Reader::readWidth(const Block &rope, HFRotation &rotation) {
+  int64_t rotaryDim = width;
+  std::string key = text.keyOf(isSplit ? "qk_rope_head_dim" : "head_dim");
+  if (!isSplit) {
+    Found part = find(rope, {"partial_rotary_factor"});
+    if (!part)
+      part = find(text, {"partial_rotary_factor", "rotary_pct",
+                         "rotary_emb_fraction", "rope_pct", "rope_percent"});
+    Found channels = find(text, {"rotary_dim"});
+    double factor = model->partial;
+    if (part && (failed(toPositive(part, factor))))
+      return failure();
+    if (part && factor > 1)
+      return error(part.key)
+             << "expected a part of the head, at most 1, but got "
+             << describe(*part.value);
+    // Truncated, as the library does.
+    int64_t ofFactor = static_cast<int64_t>(width * factor);
+    if (channels) {
+      key = channels.key;
+      if (failed(toInteger(channels, 1, width, rotaryDim)))
+        return failure();
+      if (part && ofFactor != rotaryDim)
+        return error(channels.key)
+               << "expected the " << ofFactor << " channels that '" << part.key
+               << "' says, but got " << rotaryDim;
+    } else if (!part && model->rotaryDim) {
+      key = text.keyOf("rotary_dim");
+      rotaryDim = isNull(text, "rotary_dim") ? width : model->rotaryDim;
+    } else {
+      rotaryDim = ofFactor;
+      if (part)
+        key = part.key;
+    }
+  }
+  if (rotaryDim > width)
+    return error(key) << "expected at most the " << width
+                      << " channels of a head, but got " << rotaryDim;
+  if (rotaryDim % 2 || rotaryDim == 0)
+    return error(key) << "expected an even number of rotated channels, at "
+                      << "least 2, but got " << rotaryDim;
+  if (model->trailing)
+    rotation.offset = rotation.headDim - rotaryDim;
+  rotation.pairs = rotation.columns = rotaryDim / 2;
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Frequencies
+//===----------------------------------------------------------------------===//
+
+LogicalResult Reader::readBase(StringRef kind, const Block &rope,
+                               HFRotation &rotation) {
+  bool isSliding = model->layers == HFLayers::fullSliding &&
+                   kind == "sliding_attention" && model->otherBase != 0;
+  bool isCompress =
+      model->layers == HFLayers::mainCompress && kind == "compress";
+  // A block for all kinds of layers does not speak of these two.
+  Found found;
+  if (!isFlat)
+    found = find(rope, {"rope_theta"});
+  else if (!isSliding && !isCompress)
+    found = find(flatRope, {"rope_theta"});
+
+  double ratio = 1.0;
+  if (!found && isSliding) {
+    found = find(
+        text, {"rope_local_base_freq", "local_rope_theta", "swa_rope_theta"});
+    rotation.base = model->otherBase;
+  } else if (!found && isCompress) {
+    found = find(text, {"compress_rope_theta"});
+    rotation.base = model->otherBase;
+  } else if (!found) {
+    found = find(text, {"rope_theta", "global_rope_theta", "rotary_emb_base",
+                        "rope_embedding_base", "attn_config.rope_theta"});
+    rotation.base = model->base;
+    if (!found && (found = find(text, {"rope_ratio"})))
+      ratio = 10000.0;
+  }
+  baseKey = found ? found.key : text.keyOf("rope_theta");
+  if (found && failed(toPositive(found, rotation.base)))
+    return failure();
+  rotation.base *= ratio;
+  if (!std::isfinite(rotation.base))
+    return error(baseKey) << "expected a finite base, but got "
+                          << toText(rotation.base);
+  return success();
+}
+
+LogicalResult Reader::readMaxLength(int64_t &result) {
+  std::optional<int64_t> length;
+  if (failed(readInteger(text,
+                         {"max_position_embeddings", "n_positions",
+                          "seq_length", "max_seq_len", "max_sequence_length",
+                          "model_max_length"},
+                         1, maxInteger, length)))
+    return failure();
+  if (!length)
+    return missing(text, "max_position_embeddings");
+  result = *length;
+  return success();
+}
+
+LogicalResult Reader::readOriginalLength(const Block &rope, int64_t &result) {
+  // The key beside the block has precedence over the one in it, except that
+  // blocks of single kinds of layers are complete.
+  static constexpr StringRef name = "original_max_position_embeddings";
+  std::optional<int64_t> length;
+  if (isFlat && failed(readInteger(text, {name}, 1, maxInteger, length)))
+    return failure();
+  if (!length && failed(readInteger(rope, {name}, 1, maxInteger, length)))
+    return failure();
+  if (!length && model->originalLength)
+    length = model->originalLength;
+  if (!length)
+    return readMaxLength(result);
+  result = *length;
+  return success();
+}
+
+/// The `factor`, or the ratio of lengths where it is null.
+LogicalResult Reader::readFactorOrRatio(const Block &rope, int64_t original,
+                                        double &result) {
+  if (find(rope, {"factor"}))
+    return require(rope, {"factor"}, result);
+  int64_t length;
+  if (failed(readMaxLength(length)))
+    return failure();
+  result = static_cast<double>(length) / original;
+  return success();
+}
+
+LogicalResult Reader::readScaling(StringRef kind, const Block &rope,
+                                  HFRotation &rotation) {
+  Found found = find(rope, {"rope_type", "type"});
+  std::string key = found ? found.key : rope.keyOf("rope_type");
+  StringRef type = "default";
+  if (found) {
+    std::optional<StringRef> name = found.value->getAsString();
+    if (!name)
+      return error(key) << "expected a string, but got "
+                        << describe(*found.value);
+    type = *name;
+  } else if (rope.prefix == "yarn.") {
+    type = "yarn";
+  } else if (find(rope, {"factor", "alpha"})) {
+    return missing(rope, "rope_type");
+  }
+  bool isLongRope = type == "longrope" || type == "su" ||
+                    (type == "yarn" && model->yarnIsLongRope);
+  bool needsAxes = type == "mrope" || type == "xdrope";
+
+  if (type != "proportional" && failed(readWidth(rope, rotation)))
+    return failure();
+  double factor;
+  if (type == "proportional") {
+    if (failed(readProportional(rope, rotation)))
+      return failure();
+  } else if (type == "linear") {
+    if (failed(require(rope, {"factor"}, factor)))
+      return failure();
+    rotation.scaling = LinearAttr::get(builder.getContext(), number(factor));
+  } else if (type == "dynamic" || type == "xdrope") {
+    if (failed(readDynamic(rope, type == "dynamic", rotation)))
+      return failure();
+  } else if (type == "ntk") {
+    if (failed(readNtk(rope, rotation)))
+      return failure();
+  } else if (isLongRope) {
+    if (failed(readLongRope(rope, rotation)))
+      return failure();
+  } else if (type == "yarn" || type == "deepseek_yarn") {
+    if (failed(readYarn(rope, type, kind == "compress", rotation)))
+      return failure();
+  } else if (type == "llama3") {
+    if (failed(readLlama3(rope, rotation)))
+      return failure();
+  } else if (type != "default" && type != "mrope") {
+    return error(key) << "unknown kind " << quoteForMessage(type)
+                      << ", expected one of default, linear, dynamic, ntk, "
+                      << "yarn, deepseek_yarn, longrope, su, llama3, "
+                      << "proportional, mrope, xdrope";
+  }
+  return readAxes(rope, needsAxes, rotation);
+}
+
+LogicalResult Reader::readProportional(const Block &rope,
+                                       HFRotation &rotation) {
+  std::optional<double> part, factor;
+  if (failed(readPositive(rope, {"partial_rotary_factor"}, part)) ||
+      failed(readPositive(rope, {"factor"}, factor)))
+    return failure();
+  if (part.value_or(1.0) > 1)
+    return error(rope.keyOf("partial_rotary_factor"))
+           << "expected a part of the head, at most 1, but got "
+           << toText(*part);
+  if (width % 2)
+    return error(text.keyOf("head_dim"))
+           << "expected an even number of channels, but got " << width;
+  rotation.columns = width / 2;
+  rotation.pairs = std::floor(part.value_or(1.0) * width / 2);
+  if (rotation.pairs == 0)
+    return error(rope.keyOf("partial_rotary_factor"))
+           << "expected at least one pair of " << width
+           << " channels to be rotated, but got " << toText(*part);
+  // The frequencies are those of the whole width, and pairs keep their places.
+  if (rotation.pairs < rotation.columns) {
+    rotation.dimension = width;
+    if (rotation.pairing == Pairing::half)
+      rotation.pairStride = rotation.columns;
+  }
+  if (factor && *factor != 1.0)
+    rotation.scaling = LinearAttr::get(builder.getContext(), number(*factor));
+  return success();
+}
+
+LogicalResult Reader::readNtk(const Block &rope, HFRotation &rotation) {
+  double factor;
+  std::optional<double> exponent;
+  if (failed(require(rope, {"factor"}, factor)) ||
+      failed(readPositive(rope, {"mixed_b"}, exponent)))
+    return failure();
+  rotation.scaling = NtkAttr::get(builder.getContext(), number(factor),
+                                  exponent ? number(*exponent) : nullptr);
+  return success();
+}
+
+LogicalResult Reader::readDynamic(const Block &rope, bool needsFactor,
+                                  HFRotation &rotation) {
+  std::optional<double> alpha;
+  if (failed(readPositiveOrZero(rope, {"alpha"}, alpha)))
+    return failure();
+  if (!alpha && !needsFactor)
+    return success();
+  // Both raise something to the power d / (d - 2).
+  if (rotation.pairs < 2)
+    return error(rope.keyOf("rope_type"))
+           << "expected at least two rotated pairs, but got " << rotation.pairs;
+  if (alpha) {
+    rotation.scaling = NtkAlphaAttr::get(builder.getContext(), number(*alpha));
+    return success();
+  }
+  double factor;
+  std::optional<int64_t> trained;
+  if (failed(require(rope, {"factor"}, factor)) ||
+      failed(
+          readInteger(text, {"max_trained_positions"}, 1, maxInteger, trained)))
+    return failure();
+  if (!trained) {
+    int64_t length;
+    if (failed(readMaxLength(length)))
+      return failure();
+    trained = length;
+  }
+  rotation.scaling = DynamicNtkAttr::get(builder.getContext(), number(factor),
+                                         number(*trained));
+  return success();
+}
+
+/// `0.1 weight ln(factor) + 1`, as the magnitude of YaRN.
+static double yarnMagnitude(double factor, double weight) {
+  return factor <= 1 ? 1.0 : 0.1 * weight * std::log(factor) + 1.0;
+}
+
+LogicalResult Reader::readYarn(const Block &rope, StringRef type,
+                               bool isCompress, HFRotation &rotation) {
+  double factor;
+  int64_t original;
+  std::optional<double> fast, slow, magnitude, mscale, mscaleAll, multiplier;
+  bool truncate = true;
+  bool isScaled = true;
+  if (!find(rope, {"factor"}) && !isNull(rope, "factor"))
+    return missing(rope, "factor");
+  // `beta`, `alpha` and `apply_scale` are another publisher's words.
+  if (failed(readOriginalLength(rope, original)) ||
+      failed(readFactorOrRatio(rope, original, factor)) ||
+      failed(readPositiveOrZero(rope, {"beta_fast", "beta"}, fast)) ||
+      failed(readPositiveOrZero(rope, {"beta_slow", "alpha"}, slow)) ||
+      failed(readPositive(rope, {"attention_factor"}, magnitude)) ||
+      failed(readPositiveOrZero(rope, {"mscale"}, mscale)) ||
+      failed(readPositiveOrZero(rope, {"mscale_all_dim"}, mscaleAll)) ||
+      failed(readPositive(rope, {"attn_factor"}, multiplier)) ||
+      failed(readBool(rope, "apply_scale", isScaled)) ||
+      failed(readBool(rope, "truncate", truncate)))
+    return failure();
+  if (fast.value_or(32) < slow.value_or(1))
+    return error(rope.keyOf("beta_fast"))
+           << "expected at least beta_slow, " << toText(slow.value_or(1))
+           << ", but got " << toText(fast.value_or(32));
+  if (rotation.base <= 1)
+    return error(baseKey) << "expected a base greater than 1 for yarn, but got "
+                          << toText(rotation.base);
+  rotation.scaling =
+      YarnAttr::get(builder.getContext(), number(rotation.base), number(factor),
+                    number(original), fast ? number(*fast) : nullptr,
+                    slow ? number(*slow) : nullptr, truncate);
+
+  // Several rules are in use for the magnitude; this is the library's, and for
+  // `deepseek_yarn` that of the only one that knows it.
+  if (type == "deepseek_yarn")
+    rotation.magnitude = yarnMagnitude(factor, mscale.value_or(1.0)) /
+                         yarnMagnitude(factor, mscaleAll.value_or(0.0)) *
+                         multiplier.value_or(1.0);
+  else if (magnitude)
+    rotation.magnitude = *magnitude;
+  else if (isCompress || !isScaled)
+    rotation.magnitude = 1.0;
+  else if (mscale && mscaleAll)
+    rotation.magnitude =
+        yarnMagnitude(factor, *mscale) / yarnMagnitude(factor, *mscaleAll);
+  else
+    rotation.magnitude = yarnMagnitude(factor, 1.0);
+  return success();
+}
+
+LogicalResult Reader::readLongRope(const Block &rope, HFRotation &rotation) {
+  SmallVector<double> shortFactors, longFactors;
+  int64_t original;
+  double factor;
+  std::optional<double> magnitude, shortScale, longScale;
+  if (failed(
+          requireNumbers(rope, "short_factor", rotation.pairs, shortFactors)) ||
+      failed(
+          requireNumbers(rope, "long_factor", rotation.pairs, longFactors)) ||
+      failed(readOriginalLength(rope, original)) ||
+      failed(readPositive(rope, {"attention_factor"}, magnitude)) ||
+      failed(readPositive(rope, {"short_mscale"}, shortScale)) ||
+      failed(readPositive(rope, {"long_mscale"}, longScale)))
+    return failure();
+  if (shortScale.has_value() != longScale.has_value())
+    return missing(rope, shortScale ? "long_mscale" : "short_mscale");
+  rotation.scaling = LongRopeAttr::get(
+      builder.getContext(), builder.getDenseF64ArrayAttr(shortFactors),
+      builder.getDenseF64ArrayAttr(longFactors), number(original));
+  if (shortScale) {
+    rotation.magnitude = *shortScale;
+    if (*longScale != *shortScale) {
+      rotation.longMagnitude = longScale;
+      rotation.longFrom = original;
+    }
+  } else if (magnitude) {
+    rotation.magnitude = *magnitude;
+  } else {
+    if (failed(readFactorOrRatio(rope, original, factor)))
+      return failure();
+    if (factor > 1)
+      rotation.magnitude =
+          std::sqrt(1.0 + std::log(factor) / std::log(double(original)));
+  }
+  return success();
+}
+
+LogicalResult Reader::readLlama3(const Block &rope, HFRotation &rotation) {
+  double factor, low, high;
+  int64_t original;
+  static constexpr StringRef name = "original_max_position_embeddings";
+  if (failed(require(rope, {"factor"}, factor)) ||
+      failed(require(rope, {"low_freq_factor"}, low)) ||
+      failed(require(rope, {"high_freq_factor"}, high)))
+    return failure();
+  // The maximum is no substitute: the rule compares wavelengths with it.
+  if (!find(rope, {name}) && !(isFlat && find(text, {name})))
+    return missing(rope, name);
+  if (failed(readOriginalLength(rope, original)))
+    return failure();
+  if (low > high)
+    return error(rope.keyOf("low_freq_factor"))
+           << "expected at most high_freq_factor, " << toText(high)
+           << ", but got " << toText(low);
+  rotation.scaling =
+      Llama3Attr::get(builder.getContext(), number(factor), number(low),
+                      number(high), number(original));
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Position axes
+//===----------------------------------------------------------------------===//
+
+LogicalResult Reader::readAxes(const Block &rope, bool isRequired,
+                               HFRotation &rotation) {
+  SmallVector<int64_t> sections;
+  Found found = find(rope, {"mrope_section", "xdrope_section"});
+  std::string key = found ? found.key : rope.keyOf("mrope_section");
+  if (found) {
+    const json::Array *list = found.value->getAsArray();
+    if (!list || list->empty() || list->size() > maxAxes)
+      return error(key) << "expected a list of 1 to " << maxAxes
+                        << " numbers of pairs, but got "
+                        << (list ? std::to_string(list->size())
+                                 : describe(*found.value));
+    for (auto [i, element] : llvm::enumerate(*list))
+      if (failed(toInteger({&element, key + "[" + std::to_string(i) + "]"}, 0,
+                           rotation.pairs, sections.emplace_back())))
+        return failure();
+  } else if (model->sections[0]) {
+    llvm::append_range(sections, model->sections);
+  } else {
+    return isRequired ? missing(rope, "mrope_section") : success();
+  }
+  int64_t sum = 0;
+  for (int64_t section : sections)
+    sum += section;
+  if (sum != rotation.pairs)
+    return error(key) << "expected sections that sum to the " << rotation.pairs
+                      << " rotated pairs, but got " << sum;
+
+  bool isInterleaved = model->sectionOrder == HFSections::interleaved;
+  if (failed(readBool(rope, "mrope_interleaved", isInterleaved)))
+    return failure();
+  bool isHeightWidth = model->sectionOrder == HFSections::heightWidth;
+  if ((isInterleaved || isHeightWidth) && sections.size() != 3)
+    return error(key) << "expected 3 sections, but got " << sections.size();
+  if (isHeightWidth && sections[0] != sections[1])
+    return error(key) << "expected a first section as large as the second, "
+                      << sections[1] << ", but got " << sections[0];
+
+  // The positions of a token are (time, height, width).
+  rotation.axisCount = sections.size();
+  rotation.axes.assign(rotation.pairs, 0);
+  for (int64_t i = 0, section = 0, end = sections[0]; i < rotation.pairs; ++i) {
+    if (isHeightWidth) {
+      rotation.axes[i] = i < 2 * sections[0] ? 1 + i % 2 : 0;
+    } else if (isInterleaved) {
+      rotation.axes[i] = i < 3 * sections[i % 3] ? i % 3 : 0;
+    } else {
+      while (i == end)
+        end += sections[++section];
+      rotation.axes[i] = section;
+    }
+  }
+  return success();
+}
+
+FailureOr<HFRotations>
+rope::readHFRotations(Location loc, const json::Object &root, StringRef dtype) {
+  return Reader(loc, root).run(dtype);
+}
