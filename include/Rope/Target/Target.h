@@ -1,0 +1,73 @@
+//===- Target.h - from lowered modules to machine code ----------*- C++ -*-===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef ROPE_TARGET_TARGET_H
+#define ROPE_TARGET_TARGET_H
+
+#include "Rope/Transforms/TargetInfo.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Support/Error.h"
+#include "llvm/Target/TargetMachine.h"
+#include <memory>
+#include <string>
+
+namespace mlir::rope {
+
+/// The triple in the module's `llvm.target_triple` attribute, empty where there
+/// is none: of a module that was lowered for a target before.
+StringRef getModuleTriple(ModuleOp module);
+
+/// Fails where no CPU code can be made for `target`: its pointers must have 64
+/// bits, and LLVM's code generator must not be a GPU's or an interpreter's.
+llvm::Error checkIsCPU(const TargetInfo &target);
+
+/// Fails where this machine cannot run code made for `target`, naming the first
+/// feature that is missing.
+llvm::Error checkRunsOnHost(const TargetInfo &target);
+
+/// LLVM's code generator for a target that `resolveTarget` returned.
+/// `optLevel` is 0 to 3. Code for use in memory may lie anywhere, code for
+/// files is position independent.
+std::unique_ptr<llvm::TargetMachine>
+createTargetMachine(const TargetInfo &target, unsigned optLevel,
+                    bool inMemory = false);
+
+/// Parses a file of IR, text or bytecode, `-` for standard input. Reports
+/// errors as diagnostics and returns null.
+OwningOpRef<ModuleOp> loadModule(StringRef path, MLIRContext *context);
+
+/// Lowers a module of any level to the `llvm` dialect for a target with the
+/// pipeline `rope-to-llvm`; leaves one alone that is there already. Reports
+/// errors as diagnostics.
+LogicalResult lowerToLLVM(ModuleOp module, const TargetInfo &target);
+
+/// Translates a module of the `llvm` dialect to LLVM IR for the machine.
+/// Functions without a target of their own get the machine's. Reports errors as
+/// diagnostics and returns null.
+std::unique_ptr<llvm::Module>
+translateModule(Operation *module, llvm::LLVMContext &context,
+                const llvm::TargetMachine &machine);
+
+/// Runs LLVM's optimiser at level 0 to 3.
+void optimizeModule(llvm::Module &module, llvm::TargetMachine &machine,
+                    unsigned optLevel);
+
+/// Writes assembly or an object file.
+llvm::Error emitModule(llvm::Module &module, llvm::TargetMachine &machine,
+                       llvm::CodeGenFileType kind, llvm::raw_pwrite_stream &os);
+
+/// Links an object file for `target` to a shared library with the system's
+/// compiler driver or linker, and returns the library. `name` is its own name
+/// (soname). Fails where there is no linker, or with what it printed.
+llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>>
+linkSharedLibrary(StringRef object, StringRef name, const TargetInfo &target);
+
+} // namespace mlir::rope
+
+#endif // ROPE_TARGET_TARGET_H

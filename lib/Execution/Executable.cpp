@@ -1,0 +1,338 @@
+//===- Executable.cpp - functions compiled in memory ----------------------===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Rope/Execution/Executable.h"
+#include "mlir/ExecutionEngine/ExecutionEngine.h"
+#include "llvm/Support/DynamicLibrary.h"
+#include "llvm/Transforms/IPO/Internalize.h"
+#include <chrono>
+
+using namespace mlir;
+using namespace mlir::rope;
+using llvm::createStringError;
+using llvm::Error;
+using llvm::Expected;
+
+//===----------------------------------------------------------------------===//
+// Compiling
+//===----------------------------------------------------------------------===//
+
+Executable::~Executable() = default;
+
+Expected<std::unique_ptr<Executable>>
+Executable::create(ModuleOp module, StringRef function,
+                   const TargetInfo &target, unsigned optLevel) {
+  std::unique_ptr<Executable> executable(new Executable);
+  Expected<Signature> signature = rope::getSignature(module, function);
+  if (!signature)
+    return signature.takeError();
+  executable->signature = std::move(*signature);
+  if (Error error = checkRunsOnHost(target))
+    return std::move(error);
+
+  std::unique_ptr<llvm::TargetMachine> machine =
+      createTargetMachine(target, optLevel, /*inMemory=*/true);
+  std::string symbol = executable->signature.getSymbol();
+  llvm::sys::DynamicLibrary::LoadLibraryPermanently(nullptr);
+  std::string missing;
+  auto translate = [&](Operation *op, llvm::LLVMContext &context) {
+    return translateModule(op, context, *machine);
+  };
+  // The engine ends the program where this fails, so it does not.
+  auto optimize = [&](llvm::Module *llvmModule) {
+    // The engine's own wrapper, which takes an array of pointers, alone is
+    // called.
+    llvm::internalizeModule(*llvmModule, [&](const llvm::GlobalValue &value) {
+      return value.getName() == "_mlir_" + symbol;
+    });
+    optimizeModule(*llvmModule, *machine, optLevel);
+    for (llvm::Function &callee : *llvmModule)
+      if (callee.isDeclaration() && !callee.isIntrinsic() &&
+          !callee.use_empty() &&
+          !llvm::sys::DynamicLibrary::SearchForAddressOfSymbol(
+              callee.getName().str()))
+        missing = callee.getName();
+    return Error::success();
+  };
+  ExecutionEngineOptions options;
+  options.llvmModuleBuilder = translate;
+  options.transformer = optimize;
+  options.jitCodeGenOptLevel = machine->getOptLevel();
+  auto engine = ExecutionEngine::create(
+      module, options, createTargetMachine(target, optLevel, true));
+  if (!engine)
+    return engine.takeError();
+  if (!missing.empty())
+    return createStringError("function '" + function + "' uses '" + missing +
+                             "', which neither the module nor a loaded "
+                             "library defines");
+  executable->engine = std::move(*engine);
+  auto entry = executable->engine->lookupPacked(symbol);
+  if (!entry)
+    return entry.takeError();
+  executable->entry = *entry;
+  executable->engine->initialize();
+  return executable;
+}
+
+//===----------------------------------------------------------------------===//
+// Calling
+//===----------------------------------------------------------------------===//
+
+/// What one call needs in memory.
+struct Executable::Frame {
+  /// Results that the caller allocates.
+  SmallVector<Array> results;
+  /// Strided descriptors of arguments, then of results: the two pointers, the
+  /// offset, the sizes, the strides.
+  SmallVector<SmallVector<int64_t>> descriptors;
+  /// What is returned, as a C structure, and where each result lies in it.
+  std::vector<int64_t> returned;
+  SmallVector<size_t> returnedOffsets;
+  void *returnedPointer = nullptr;
+  /// Addresses of the descriptors, then the addresses of all values.
+  SmallVector<void *> pointers;
+  SmallVector<void *> packed;
+};
+
+static SmallVector<int64_t> makeDescriptor(Array &array) {
+  auto address = static_cast<int64_t>(reinterpret_cast<intptr_t>(array.data()));
+  SmallVector<int64_t> words = {address, address, 0};
+  ArrayRef<int64_t> shape = array.getShape();
+  words.append(shape.begin(), shape.end());
+  SmallVector<int64_t> strides(shape.size(), 1);
+  for (size_t dim = shape.size(); dim-- > 1;)
+    strides[dim - 1] = strides[dim] * std::max<int64_t>(shape[dim], 1);
+  words.append(strides);
+  return words;
+}
+
+/// Checks that rows without gaps are what a memref's layout says.
+static Error checkLayout(Type type, ArrayRef<int64_t> descriptor) {
+  auto memref = dyn_cast<MemRefType>(type);
+  if (!memref)
+    return Error::success();
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  (void)memref.getStridesAndOffset(strides, offset);
+  bool fits = ShapedType::isDynamic(offset) || offset == 0;
+  for (auto [fixed, given, size] :
+       llvm::zip(strides, descriptor.take_back(strides.size()),
+                 descriptor.slice(3, strides.size())))
+    fits &= ShapedType::isDynamic(fixed) || fixed == given || size <= 1;
+  if (fits)
+    return Error::success();
+  std::string text;
+  llvm::raw_string_ostream(text) << type;
+  return createStringError("expected the strides of " + text +
+                           ", but arrays are passed with rows without gaps");
+}
+
+static Error inArgument(size_t index, Error error) {
+  return createStringError("argument " + Twine(index) + ": " +
+                           llvm::toString(std::move(error)));
+}
+
+Expected<std::unique_ptr<Executable::Frame>>
+Executable::prepare(MutableArrayRef<Array> arguments) {
+  FunctionType type = signature.type;
+  if (arguments.size() != type.getNumInputs())
+    return createStringError("expected " + Twine(type.getNumInputs()) +
+                             " arguments, but got " + Twine(arguments.size()));
+  for (auto [index, argument] : llvm::enumerate(arguments))
+    if (Error error = checkFits(type.getInput(index), argument.getElementType(),
+                                argument.getShape(), "the array"))
+      return inArgument(index, std::move(error));
+  auto size = [&](ArgumentDim dim) {
+    return arguments[dim.argument].getShape()[dim.dim];
+  };
+  for (auto [first, second] : signature.equalDims)
+    if (size(first) != size(second))
+      return createStringError(
+          "dimension " + Twine(second.dim) + " of argument " +
+          Twine(second.argument) + " is " + Twine(size(second)) +
+          ", but dimension " + Twine(first.dim) + " of argument " +
+          Twine(first.argument) + " is " + Twine(size(first)) +
+          ": expected one size");
+
+  auto frame = std::make_unique<Frame>();
+  if (signature.resultDims)
+    for (auto [index, result] : llvm::enumerate(type.getResults())) {
+      auto shaped = cast<ShapedType>(result);
+      SmallVector<int64_t> shape(shaped.getShape());
+      const ArgumentDim *source = (*signature.resultDims)[index].begin();
+      for (int64_t &extent : shape)
+        if (ShapedType::isDynamic(extent))
+          extent = size(*source++);
+      Expected<Array> array = Array::allocate(shaped.getElementType(), shape);
+      if (!array)
+        return createStringError("result " + Twine(index) + ": " +
+                                 llvm::toString(array.takeError()));
+      frame->results.push_back(std::move(*array));
+    }
+
+  // Descriptors first, so that their addresses stay.
+  for (auto [index, argument] : llvm::enumerate(arguments)) {
+    frame->descriptors.push_back(makeDescriptor(argument));
+    if (Error error =
+            checkLayout(type.getInput(index), frame->descriptors.back()))
+      return inArgument(index, std::move(error));
+  }
+  for (Array &result : frame->results)
+    frame->descriptors.push_back(makeDescriptor(result));
+  for (auto &descriptor : frame->descriptors)
+    frame->pointers.push_back(descriptor.data());
+
+  // The structure of all results that a function without `c_result_dims`
+  // returns through a first pointer; one scalar alone is returned as it is.
+  bool returns = !signature.resultDims && type.getNumResults();
+  bool returnsScalar =
+      returns && type.getNumResults() == 1 && !isArray(type.getResult(0));
+  size_t end = 0;
+  if (returns)
+    for (Type result : type.getResults()) {
+      size_t bytes = 0, alignment = 8;
+      if (isArray(result))
+        bytes = (3 + 2 * cast<ShapedType>(result).getRank()) * 8;
+      else
+        bytes = alignment = *getElementBytes(result);
+      end = llvm::alignTo(end, alignment);
+      frame->returnedOffsets.push_back(end);
+      end += bytes;
+    }
+  frame->returned.assign(llvm::divideCeil(end, 8), 0);
+  frame->returnedPointer = frame->returned.data();
+  if (returns && !returnsScalar)
+    frame->packed.push_back(&frame->returnedPointer);
+  for (auto [index, argument] : llvm::enumerate(arguments))
+    frame->packed.push_back(isArray(type.getInput(index))
+                                ? static_cast<void *>(&frame->pointers[index])
+                                : argument.data());
+  for (size_t index = 0; index < frame->results.size(); ++index)
+    frame->packed.push_back(&frame->pointers[arguments.size() + index]);
+  if (returnsScalar)
+    frame->packed.push_back(frame->returnedPointer);
+  return frame;
+}
+
+/// Copies the elements that a descriptor points at.
+static void copyStrided(const char *from, ArrayRef<int64_t> strides,
+                        Array &to) {
+  ArrayRef<int64_t> shape = to.getShape();
+  int64_t bytes = to.getElementBytes();
+  SmallVector<int64_t> index(shape.size(), 0);
+  for (int64_t i = 0, e = to.getNumElements(); i < e; ++i) {
+    int64_t source = 0;
+    for (auto [position, stride] : llvm::zip(index, strides))
+      source += position * stride;
+    memcpy(to.data() + i * bytes, from + source * bytes, bytes);
+    for (size_t dim = shape.size(); dim-- > 0;) {
+      if (++index[dim] < shape[dim])
+        break;
+      index[dim] = 0;
+    }
+  }
+}
+
+Expected<SmallVector<Array>>
+Executable::takeReturned(Frame &frame, ArrayRef<Array> arguments) {
+  const char *base = reinterpret_cast<const char *>(frame.returned.data());
+  SmallVector<Array> results;
+  // Results may share memory with each other and with arguments, and constants
+  // carry a mark in place of an allocation: each block is freed once, or never.
+  constexpr int64_t constantMark = 0xdeadbeef;
+  llvm::SmallDenseSet<int64_t> owned;
+  Error failure = Error::success();
+  for (auto [index, type] : llvm::enumerate(signature.type.getResults())) {
+    const char *value = base + frame.returnedOffsets[index];
+    SmallVector<int64_t> words(1);
+    ArrayRef<int64_t> sizes, strides;
+    Type element = type;
+    if (isArray(type)) {
+      auto shaped = cast<ShapedType>(type);
+      element = shaped.getElementType();
+      words.resize(3 + 2 * shaped.getRank());
+      memcpy(words.data(), value, words.size() * 8);
+      sizes = ArrayRef(words).slice(3, shaped.getRank());
+      strides = ArrayRef(words).take_back(shaped.getRank());
+      bool isArgument = llvm::any_of(arguments, [&](const Array &argument) {
+        return reinterpret_cast<intptr_t>(argument.data()) == words[0];
+      });
+      if (!isArgument && words[0] != constantMark)
+        owned.insert(words[0]);
+    }
+    if (failure)
+      continue;
+    Expected<Array> array = Array::allocate(element, sizes);
+    if (!array) {
+      failure = createStringError("result " + Twine(index) + ": " +
+                                  llvm::toString(array.takeError()));
+      continue;
+    }
+    if (isArray(type)) {
+      auto *data = reinterpret_cast<const char *>(words[1]);
+      copyStrided(data + words[2] * array->getElementBytes(), strides, *array);
+    } else {
+      memcpy(array->data(), value, array->getElementBytes());
+    }
+    results.push_back(std::move(*array));
+  }
+  for (int64_t address : owned)
+    std::free(reinterpret_cast<void *>(address));
+  if (failure)
+    return std::move(failure);
+  return std::move(results);
+}
+
+Expected<SmallVector<Array>>
+Executable::call(MutableArrayRef<Array> arguments) {
+  Expected<std::unique_ptr<Frame>> frame = prepare(arguments);
+  if (!frame)
+    return frame.takeError();
+  entry((*frame)->packed.data());
+  if (signature.resultDims)
+    return std::move((*frame)->results);
+  return takeReturned(**frame, arguments);
+}
+
+Expected<SmallVector<double>>
+Executable::benchmark(MutableArrayRef<Array> arguments, unsigned numCalls) {
+  using Clock = std::chrono::steady_clock;
+  Expected<std::unique_ptr<Frame>> frame = prepare(arguments);
+  if (!frame)
+    return frame.takeError();
+  bool returns = !signature.resultDims && signature.type.getNumResults();
+  // Short calls are timed in batches, or the clock would be what is measured.
+  Error failure = Error::success();
+  auto measure = [&](unsigned batch) {
+    auto start = Clock::now();
+    for (unsigned i = 0; i < batch; ++i)
+      entry((*frame)->packed.data());
+    std::chrono::duration<double, std::nano> time = Clock::now() - start;
+    if (returns && !failure)
+      failure = takeReturned(**frame, arguments).takeError();
+    return time.count() / batch;
+  };
+  double once = measure(1);
+  unsigned batch = 1;
+  if (!returns)
+    while (batch < 1024 && once * batch < 1e4) {
+      batch *= 2;
+      once = measure(batch);
+    }
+  SmallVector<double> times;
+  for (double total = 0;
+       !failure && (numCalls ? times.size() < numCalls
+                             : total < 5e8 && times.size() < 100000);) {
+    times.push_back(measure(batch));
+    total += times.back() * batch;
+  }
+  if (failure)
+    return std::move(failure);
+  llvm::sort(times);
+  return std::move(times);
+}

@@ -1,0 +1,285 @@
+//===- RunMain.cpp - main function of rope-run ----------------------------===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Rope/Execution/RunMain.h"
+#include "Rope/Execution/Arguments.h"
+#include "Rope/Execution/Executable.h"
+#include "Rope/Execution/Npy.h"
+#include "Rope/Target/OutputFile.h"
+#include "Rope/Target/ToolMain.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
+#include "llvm/Support/DynamicLibrary.h"
+#include "llvm/Support/Format.h"
+
+using namespace mlir;
+using namespace mlir::rope;
+namespace cl = llvm::cl;
+using llvm::createStringError;
+using llvm::Error;
+using llvm::Expected;
+
+namespace {
+struct Options {
+  cl::OptionCategory category{"rope-run options"};
+  cl::opt<std::string> file{cl::Positional, cl::desc("<file>"), cl::init("-"),
+                            cl::cat(category)};
+  cl::opt<std::string> function{
+      "function", cl::desc("Function to call (default: the only public one)"),
+      cl::value_desc("name"), cl::cat(category)};
+  cl::list<std::string> inputs{
+      "input",
+      cl::desc(
+          "The next argument: @file.npy, 2x3xf32=1 2 3 4 5 6, or a number"),
+      cl::value_desc("value"), cl::cat(category)};
+  cl::list<std::string> outputs{
+      "output",
+      cl::desc("Where the next result goes: @file.npy, or - to print it "
+               "(default: print all)"),
+      cl::value_desc("place"), cl::cat(category)};
+  cl::opt<std::string> target{
+      "target", cl::desc("Kind of processor to run on (default cpu)"),
+      cl::value_desc("cpu"), cl::init("cpu"), cl::cat(category)};
+  cl::opt<std::string> cpu{
+      "target-cpu", cl::desc("CPU to compile for (default host)"),
+      cl::value_desc("cpu"), cl::init("host"), cl::cat(category)};
+  cl::opt<std::string> features{
+      "target-features", cl::desc("Features added to or taken from the CPU"),
+      cl::value_desc("+a,-b"), cl::cat(category)};
+  cl::opt<unsigned> optLevel{"O",
+                             cl::Prefix,
+                             cl::init(3),
+                             cl::desc("Optimisation level, 0 to 3 (default 3)"),
+                             cl::value_desc("level"),
+                             cl::cat(category)};
+  cl::opt<std::string> benchmark{
+      "benchmark", cl::ValueOptional,
+      cl::desc("Also time the call, n times or for about half a second"),
+      cl::value_desc("n"), cl::cat(category)};
+  cl::list<std::string> libraries{
+      "shared-libs", cl::CommaSeparated,
+      cl::desc("Libraries that define what the module declares"),
+      cl::value_desc("file"), cl::cat(category)};
+};
+} // namespace
+
+static constexpr const char *overview =
+    R"(rope-run: compile a function and call it on arrays
+
+Compiles one function of a file of IR in memory, of any level, text or bytecode,
+calls it, and prints its results or writes them to files. --input and --output
+repeat in the order of the arguments and results. A function without results
+gives its memref arguments as the call leaves them.
+
+EXAMPLES:
+  rope-run model.mlir --function=rope_table --input='3xi64=0 1 131071'
+      prints the cosines and sines of three positions
+  rope-run model.mlir --function=rope_apply --input=@x.npy \
+           --input=@positions.npy --output=@y.npy
+      rotates the NumPy array x.npy; --output leaves no half-written file
+  rope-run model.mlir --function=rope_apply --input=1x8x32x128xbf16=1 \
+           --input='1x8xi64=0 1 2 3 4 5 6 7' --benchmark
+      one number fills an array; prints the time of a call too
+
+bf16 arrays are two raw bytes an element in .npy files. Exit status 0, or 1 after
+an error.
+)";
+
+/// Erases the functions that `name` does not reach: compiling them would be
+/// waste.
+static void eraseOtherFunctions(ModuleOp module, StringRef name) {
+  SymbolTable symbols(module);
+  llvm::SetVector<Operation *> kept;
+  for (Operation &op : *module.getBody())
+    if (!isa<FunctionOpInterface>(op))
+      kept.insert(&op);
+  for (const std::string &root : {name.str(), "_mlir_ciface_" + name.str()})
+    if (Operation *op = symbols.lookup(root))
+      kept.insert(op);
+  for (size_t i = 0; i < kept.size(); ++i) {
+    auto uses = SymbolTable::getSymbolUses(kept[i]);
+    if (!uses)
+      return;
+    for (SymbolTable::SymbolUse use : *uses)
+      if (Operation *op = symbols.lookup(use.getSymbolRef().getRootReference()))
+        kept.insert(op);
+  }
+  for (Operation &op : llvm::make_early_inc_range(*module.getBody()))
+    if (!kept.contains(&op))
+      op.erase();
+}
+
+/// The function to call, by name or as the only one there is.
+static Expected<std::string> findFunction(ModuleOp module,
+                                          const Options &options) {
+  std::string list = listFunctions(module);
+  std::string holds = list.empty() ? "; it holds no public function"
+                                   : "; its functions are:" + list;
+  if (options.function.empty()) {
+    SmallVector<std::string> names;
+    for (auto function : module.getOps<FunctionOpInterface>())
+      if (function.isPublic() && !function.isExternal() &&
+          !function.getName().starts_with("_mlir_ciface_"))
+        names.push_back(function.getName().str());
+    if (names.size() == 1)
+      return names.front();
+    return createStringError("no function was named for '" + options.file +
+                             "': give --function=NAME" + holds);
+  }
+  auto function = dyn_cast_or_null<FunctionOpInterface>(
+      module.lookupSymbol(options.function));
+  if (!function)
+    return createStringError("there is no function '" + options.function +
+                             "' in '" + options.file + "'" + holds);
+  if (function.isExternal() || !function.isPublic())
+    return createStringError(
+        "function '" + options.function + "' is " +
+        (function.isExternal() ? "only declared" : "private") + " in '" +
+        options.file + "'" + holds);
+  return options.function;
+}
+
+static Expected<SmallVector<Array>> parseArguments(const Signature &signature,
+                                                   const Options &options) {
+  auto note = [&] { return "\nnote: the signature is " + signature.str(); };
+  if (options.inputs.size() != signature.type.getNumInputs())
+    return createStringError(
+        "expected " + Twine(signature.type.getNumInputs()) +
+        " of --input, but got " + Twine(options.inputs.size()) + note());
+  SmallVector<Array> arguments;
+  for (auto [index, text] : llvm::enumerate(options.inputs)) {
+    Expected<Array> array = parseArgument(text, signature.type.getInput(index));
+    if (!array)
+      return createStringError("argument " + Twine(index) + ": " +
+                               llvm::toString(array.takeError()) + note());
+    arguments.push_back(std::move(*array));
+  }
+  return std::move(arguments);
+}
+
+/// Prints the outputs or writes them to files, all of these or none.
+static Error writeOutputs(ArrayRef<std::pair<std::string, Array *>> outputs,
+                          const Options &options) {
+  std::vector<OutputFile> files;
+  for (auto [index, output] : llvm::enumerate(outputs)) {
+    StringRef place = options.outputs.empty()
+                          ? StringRef("-")
+                          : StringRef(options.outputs[index]);
+    auto &[label, array] = output;
+    if (place == "-") {
+      llvm::outs() << label << ": "
+                   << describeShape(array->getElementType(), array->getShape())
+                   << "\n";
+      printArray(*array, llvm::outs());
+      llvm::outs() << "\n";
+      continue;
+    }
+    Expected<OutputFile> file = OutputFile::create(place.drop_front());
+    if (!file)
+      return file.takeError();
+    writeNpy(*array, file->os());
+    files.push_back(std::move(*file));
+  }
+  for (OutputFile &file : files)
+    if (Error error = file.commit())
+      return error;
+  return Error::success();
+}
+
+static Error run(const Options &options, MLIRContext *context) {
+  if (Error error = checkOptions(options.target, options.optLevel))
+    return error;
+  unsigned numCalls = 0;
+  if (!options.benchmark.empty() &&
+      (StringRef(options.benchmark).getAsInteger(10, numCalls) || !numCalls))
+    return createStringError("unknown number of calls '" + options.benchmark +
+                             "': expected a number above 0");
+  for (const std::string &place : options.outputs)
+    if (place != "-" && !StringRef(place).starts_with("@"))
+      return createStringError("unknown place '" + place +
+                               "' for an output: expected @file.npy or -");
+  Expected<TargetInfo> target =
+      resolveTarget("", options.cpu, options.features);
+  if (!target)
+    return target.takeError();
+  if (Error error = checkRunsOnHost(*target))
+    return error;
+  for (const std::string &library : options.libraries) {
+    std::string reason;
+    if (llvm::sys::DynamicLibrary::LoadLibraryPermanently(library.c_str(),
+                                                          &reason))
+      return createStringError("cannot load '" + library + "': " + reason);
+  }
+
+  OwningOpRef<ModuleOp> module = loadModule(options.file, context);
+  if (!module)
+    return createStringError("cannot read '" + options.file + "'");
+  if (StringRef triple = getModuleTriple(*module);
+      !triple.empty() &&
+      llvm::Triple(triple).getArch() != llvm::Triple(target->triple).getArch())
+    return createStringError("'" + options.file + "' was lowered for '" +
+                             triple + "', which is not this machine");
+  Expected<std::string> function = findFunction(*module, options);
+  if (!function)
+    return function.takeError();
+  eraseOtherFunctions(*module, *function);
+  if (failed(lowerToLLVM(*module, *target)))
+    return createStringError("cannot lower '" + options.file +
+                             "' to the llvm dialect");
+
+  Expected<Signature> signature = getSignature(*module, *function);
+  if (!signature)
+    return signature.takeError();
+  // A function without results works on its memref arguments.
+  SmallVector<unsigned> inPlace;
+  if (signature->type.getNumResults() == 0)
+    for (auto [index, type] : llvm::enumerate(signature->type.getInputs()))
+      if (isa<MemRefType>(type))
+        inPlace.push_back(index);
+  size_t numOutputs = signature->type.getNumResults() + inPlace.size();
+  if (!options.outputs.empty() && options.outputs.size() != numOutputs)
+    return createStringError("expected " + Twine(numOutputs) +
+                             " of --output, or none, but got " +
+                             Twine(options.outputs.size()) +
+                             "\nnote: the signature is " + signature->str());
+  Expected<SmallVector<Array>> arguments = parseArguments(*signature, options);
+  if (!arguments)
+    return arguments.takeError();
+  auto executable =
+      Executable::create(*module, *function, *target, options.optLevel);
+  if (!executable)
+    return executable.takeError();
+  Expected<SmallVector<Array>> results = (*executable)->call(*arguments);
+  if (!results)
+    return createStringError(llvm::toString(results.takeError()) +
+                             "\nnote: the signature is " + signature->str());
+
+  SmallVector<std::pair<std::string, Array *>> outputs;
+  for (auto [index, result] : llvm::enumerate(*results))
+    outputs.push_back({"result " + std::to_string(index), &result});
+  for (unsigned index : inPlace)
+    outputs.push_back(
+        {"argument " + std::to_string(index), &(*arguments)[index]});
+  if (Error error = writeOutputs(outputs, options))
+    return error;
+  if (!options.benchmark.getNumOccurrences())
+    return Error::success();
+  auto times = (*executable)->benchmark(*arguments, numCalls);
+  if (!times)
+    return times.takeError();
+  llvm::outs() << *function << ": min " << llvm::format("%.1f", times->front())
+               << " ns, median "
+               << llvm::format("%.1f", (*times)[times->size() / 2])
+               << " ns a call (" << times->size() << " timed)\n";
+  return Error::success();
+}
+
+int rope::runMain(int argc, char **argv, DialectRegistry &registry) {
+  // The parser keeps pointers to the options.
+  static Options options;
+  return toolMain(argc, argv, registry, overview, options.category,
+                  [](MLIRContext *context) { return run(options, context); });
+}

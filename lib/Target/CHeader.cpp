@@ -1,0 +1,316 @@
+//===- CHeader.cpp - C declarations of lowered functions ------------------===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Rope/Target/CHeader.h"
+#include "Rope/Target/Signature.h"
+#include "llvm/ADT/EquivalenceClasses.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSet.h"
+
+using namespace mlir;
+using namespace mlir::rope;
+using llvm::Error;
+using llvm::Expected;
+using llvm::raw_ostream;
+
+namespace {
+/// The C spelling of an element or scalar.
+struct CType {
+  /// Part of the descriptor's name.
+  std::string name;
+  /// The C type that holds an element.
+  std::string c;
+};
+} // namespace
+
+static CType getCType(Type type) {
+  if (type.isIndex())
+    return {"i64", "int64_t"};
+  if (type.isF64())
+    return {"f64", "double"};
+  if (type.isF32())
+    return {"f32", "float"};
+  if (type.isF16())
+    return {"f16", "uint16_t"};
+  if (type.isBF16())
+    return {"bf16", "uint16_t"};
+  unsigned width = type.getIntOrFloatBitWidth();
+  if (width == 1)
+    return {"bool", "uint8_t"};
+  std::string bits = std::to_string(width);
+  if (type.isUnsignedInteger())
+    return {"u" + bits, "uint" + bits + "_t"};
+  return {"i" + bits, "int" + bits + "_t"};
+}
+
+static std::string getDescriptor(ShapedType type) {
+  return "rope_array_" + getCType(type.getElementType()).name + "_" +
+         std::to_string(type.getRank());
+}
+
+/// The C type of a parameter or a returned value.
+static std::string getValueType(Type type) {
+  return isArray(type) ? getDescriptor(cast<ShapedType>(type))
+                       : getCType(type).c;
+}
+
+/// Scalars of 16-bit floats have no C type that every compiler passes alike.
+static bool isDeclarable(Type type) {
+  return isArray(type) || !isa<Float16Type, BFloat16Type>(type);
+}
+
+/// Turns a symbol into a C identifier that `used` does not hold.
+static std::string getIdentifier(StringRef symbol, llvm::StringSet<> &used) {
+  static const llvm::StringSet<> reserved = {
+      "asm",       "auto",     "bool",     "break",    "case",      "catch",
+      "char",      "class",    "const",    "continue", "default",   "delete",
+      "do",        "double",   "else",     "enum",     "explicit",  "export",
+      "extern",    "false",    "float",    "for",      "friend",    "goto",
+      "if",        "inline",   "int",      "long",     "main",      "mutable",
+      "namespace", "new",      "operator", "private",  "protected", "public",
+      "register",  "restrict", "return",   "short",    "signed",    "sizeof",
+      "static",    "struct",   "switch",   "template", "this",      "throw",
+      "true",      "try",      "typedef",  "typename", "union",     "unsigned",
+      "using",     "virtual",  "void",     "volatile", "while"};
+  std::string name;
+  for (char c : symbol)
+    name += llvm::isAlnum(c) ? c : '_';
+  if (name.empty() || llvm::isDigit(name.front()))
+    name = "f" + name;
+  if (reserved.contains(name))
+    name += '_';
+  while (!used.insert(name).second)
+    name += '_';
+  return name;
+}
+
+static void writeDescriptor(ShapedType type, raw_ostream &os) {
+  std::string name = getDescriptor(type), guard = StringRef(name).upper();
+  std::string element = getCType(type.getElementType()).c;
+  int64_t rank = type.getRank();
+  os << "\n#ifndef " << guard << "\n#define " << guard << "\ntypedef struct {\n"
+     << "  " << element << " *allocated;\n"
+     << "  " << element << " *aligned;\n"
+     << "  int64_t offset;\n";
+  if (rank)
+    os << "  int64_t sizes[" << rank << "];\n"
+       << "  int64_t strides[" << rank << "];\n";
+  os << "} " << name << ";\n\n/* The array of these sizes at data, rows "
+     << "without gaps. */\nstatic inline " << name << " make_" << name << "("
+     << "\n    " << element << " *data";
+  for (int64_t i = 0; i < rank; ++i)
+    os << ", int64_t size" << i;
+  os << ") {\n  " << name << " array;\n  array.allocated = data;\n"
+     << "  array.aligned = data;\n  array.offset = 0;\n";
+  for (int64_t i = 0; i < rank; ++i)
+    os << "  array.sizes[" << i << "] = size" << i << ";\n";
+  for (int64_t i = rank - 1; i >= 0; --i) {
+    os << "  array.strides[" << i << "] = ";
+    if (i == rank - 1)
+      os << "1;\n";
+    else
+      os << "array.strides[" << i + 1 << "] * size" << i + 1 << ";\n";
+  }
+  os << "  return array;\n}\n#endif\n";
+}
+
+namespace {
+/// Names for the sizes of a function: equal sizes have one name.
+class SizeNames {
+public:
+  SizeNames(const Signature &signature) : signature(signature) {
+    for (auto [first, second] : signature.equalDims)
+      classes.unionSets(key(first), key(second));
+  }
+
+  std::string argument(unsigned index) {
+    auto type = cast<ShapedType>(signature.type.getInput(index));
+    return shape(
+        type, [&](unsigned dim, unsigned) { return ArgumentDim{index, dim}; });
+  }
+
+  std::string result(unsigned index) {
+    auto type = cast<ShapedType>(signature.type.getResult(index));
+    if (!signature.resultDims)
+      return shape(type, nullptr);
+    return shape(type, [&](unsigned, unsigned nth) {
+      return (*signature.resultDims)[index][nth];
+    });
+  }
+
+private:
+  static std::pair<unsigned, unsigned> key(ArgumentDim dim) {
+    return {dim.argument, dim.dim};
+  }
+
+  /// `source` tells which dimension of an argument gives the `nth` dynamic
+  /// dimension `dim`; null where nothing is known before the call.
+  std::string
+  shape(ShapedType type,
+        llvm::function_ref<ArgumentDim(unsigned, unsigned)> source) {
+    std::string text = getCType(type.getElementType()).name + "[";
+    unsigned nth = 0;
+    for (auto [dim, size] : llvm::enumerate(type.getShape())) {
+      if (dim)
+        text += ", ";
+      if (!ShapedType::isDynamic(size))
+        text += std::to_string(size);
+      else if (source)
+        text += name(source(dim, nth++));
+      else
+        text += "?";
+    }
+    return text + "]";
+  }
+
+  std::string name(ArgumentDim dim) {
+    auto type = cast<ShapedType>(signature.type.getInput(dim.argument));
+    if (!type.isDynamicDim(dim.dim))
+      return std::to_string(type.getDimSize(dim.dim));
+    auto leader = classes.getOrInsertLeaderValue(key(dim));
+    unsigned number = names.try_emplace(leader, names.size()).first->second;
+    return "n" + std::to_string(number);
+  }
+
+  const Signature &signature;
+  llvm::EquivalenceClasses<std::pair<unsigned, unsigned>> classes;
+  llvm::DenseMap<std::pair<unsigned, unsigned>, unsigned> names;
+};
+} // namespace
+
+static void writeFunction(const Signature &signature, llvm::StringSet<> &used,
+                          raw_ostream &os) {
+  TypeRange inputs = signature.type.getInputs();
+  TypeRange results = signature.type.getResults();
+  std::string name = getIdentifier(signature.name, used);
+  // A line break in a quoted symbol must not end the comment early.
+  os << "\n/* " << name;
+  if (!llvm::all_of(inputs, isDeclarable) ||
+      !llvm::all_of(results, isDeclarable)) {
+    os << " takes or returns a scalar 16-bit float and has no declaration.\n"
+       << " */\n";
+    return;
+  }
+  os << "\n *\n";
+  SizeNames sizes(signature);
+  SmallVector<std::string> parameters, names;
+  auto add = [&](const Twine &type, const Twine &parameter) {
+    parameters.push_back((type + parameter).str());
+    names.push_back(parameter.str());
+  };
+  auto describe = [&](StringRef parameter, StringRef direction,
+                      StringRef shape) {
+    os << " *   " << llvm::left_justify(parameter, 8) << " "
+       << llvm::left_justify(direction, 3) << "  " << shape << "\n";
+  };
+  bool allocates = !signature.resultDims && !results.empty();
+  bool returnsScalar =
+      allocates && results.size() == 1 && !isArray(results.front());
+  std::string returned = "void", structure;
+  if (returnsScalar) {
+    returned = getValueType(results.front());
+  } else if (allocates && results.size() == 1) {
+    add(getValueType(results.front()) + " *", "result");
+  } else if (allocates) {
+    structure = name + "_results";
+    add(structure + " *", "results");
+  }
+  for (auto [index, type] : llvm::enumerate(inputs)) {
+    std::string parameter = "arg" + std::to_string(index);
+    if (isArray(type)) {
+      add("const " + getValueType(type) + " *", parameter);
+      describe(parameter, "in", sizes.argument(index));
+    } else {
+      add(getValueType(type) + " ", parameter);
+      describe(parameter, "in", getCType(type).name);
+    }
+  }
+  for (auto [index, type] : llvm::enumerate(results)) {
+    std::string parameter = "result" + std::to_string(index);
+    if (!allocates)
+      add("const " + getValueType(type) + " *", parameter);
+    describe(parameter, "out",
+             isArray(type) ? sizes.result(index) : getCType(type).name);
+  }
+  os << " *\n";
+  if (allocates && !returnsScalar)
+    os << " * Arrays among the results are allocated: free(allocated) each\n"
+       << " * distinct one that is no argument's.\n";
+  else if (!results.empty() && !allocates)
+    os << " * The caller allocates the results and fills in their sizes and\n"
+       << " * strides. They must not overlap the arguments or each other.\n";
+  os << " * Sizes with one name must be equal; none is checked.\n */\n";
+
+  if (!structure.empty()) {
+    os << "typedef struct {\n";
+    for (auto [index, type] : llvm::enumerate(results))
+      os << "  " << getValueType(type) << " result" << index << ";\n";
+    os << "} " << structure << ";\n";
+  }
+  std::string list =
+      parameters.empty() ? "void" : llvm::join(parameters, ",\n    ");
+  std::string symbol = "_mlir_ciface_" + name;
+  os << returned << " " << symbol << "(\n    " << list << ")";
+  if (symbol != signature.getSymbol()) {
+    os << " __asm__(\"";
+    os.write_escaped(signature.getSymbol(), /*UseHexEscapes=*/false);
+    os << "\")";
+  }
+  os << ";\nstatic inline " << returned << " " << name << "(\n    " << list
+     << ") {\n  " << (returnsScalar ? "return " : "") << symbol << "("
+     << llvm::join(names, ", ") << ");\n}\n";
+}
+
+Error rope::writeCHeader(ModuleOp module, StringRef name, raw_ostream &os) {
+  SmallVector<Signature> signatures;
+  for (StringRef function : getInterfaceFunctions(module)) {
+    Expected<Signature> signature = getSignature(module, function);
+    if (!signature)
+      return signature.takeError();
+    signatures.push_back(std::move(*signature));
+  }
+
+  llvm::StringSet<> used;
+  std::string guard = "ROPE_HEADER_" + getIdentifier(name.upper(), used);
+  os << "/* " << name << ": C interface of functions made by rope-compile.\n"
+     << R"( *
+ * An array is passed as a pointer to its descriptor. Element (i, j, ..) is
+ *   aligned[offset + i * strides[0] + j * strides[1] + ..]
+ * Sizes, strides and the offset count elements. The last stride must be 1, the
+ * others are free; make_rope_array_..() fills in a descriptor without gaps.
+ * `allocated` is what free() takes, where anything is to be freed. Elements of
+ * f16 and bf16 are the raw 16 bits in a uint16_t, of bool 0 or 1 in a uint8_t.
+ * Functions keep no state: several threads may call them at once.
+ */
+)" << "#ifndef "
+     << guard << "\n#define " << guard << R"(
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+)";
+  llvm::StringSet<> written;
+  for (const Signature &signature : signatures)
+    for (TypeRange types : {TypeRange(signature.type.getInputs()),
+                            TypeRange(signature.type.getResults())})
+      for (Type type : types)
+        if (isArray(type) &&
+            written.insert(getDescriptor(cast<ShapedType>(type))).second)
+          writeDescriptor(cast<ShapedType>(type), os);
+  for (const Signature &signature : signatures)
+    writeFunction(signature, used, os);
+  os << R"(
+#ifdef __cplusplus
+}
+#endif
+
+#endif
+)";
+  return Error::success();
+}

@@ -1,0 +1,227 @@
+//===- CompileMain.cpp - main function of rope-compile --------------------===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Rope/Target/CompileMain.h"
+#include "Rope/Target/CHeader.h"
+#include "Rope/Target/OutputFile.h"
+#include "Rope/Target/Signature.h"
+#include "Rope/Target/Target.h"
+#include "Rope/Target/ToolMain.h"
+#include "llvm/ADT/StringSet.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Transforms/IPO/Internalize.h"
+
+using namespace mlir;
+using namespace mlir::rope;
+namespace cl = llvm::cl;
+using llvm::createStringError;
+using llvm::Error;
+using llvm::Expected;
+
+namespace {
+enum class OutputKind { ir, assembly, object, library };
+
+struct Options {
+  cl::OptionCategory category{"rope-compile options"};
+  cl::opt<std::string> input{cl::Positional, cl::desc("<file>"), cl::init("-"),
+                             cl::cat(category)};
+  cl::opt<std::string> output{
+      "o", cl::desc("Output file; its suffix tells the kind: .ll .s .o .so"),
+      cl::value_desc("file"), cl::cat(category)};
+  cl::opt<std::string> emit{
+      "emit", cl::desc("Kind of output where the suffix does not tell it"),
+      cl::value_desc("ll|s|o|so"), cl::cat(category)};
+  cl::opt<std::string> header{
+      "emit-header",
+      cl::desc("Also write a C header (default with .so: beside it, as .h)"),
+      cl::value_desc("file"), cl::cat(category)};
+  cl::opt<std::string> target{
+      "target", cl::desc("Kind of processor to compile for (default cpu)"),
+      cl::value_desc("cpu"), cl::init("cpu"), cl::cat(category)};
+  cl::opt<std::string> triple{
+      "target-triple",
+      cl::desc("Such as aarch64-linux-gnu (default: this machine's)"),
+      cl::value_desc("triple"), cl::cat(category)};
+  cl::opt<std::string> cpu{
+      "target-cpu",
+      cl::desc("Such as sapphirerapids; 'host' is this machine's (default: "
+               "the baseline of the triple)"),
+      cl::value_desc("cpu"), cl::cat(category)};
+  cl::opt<std::string> features{
+      "target-features",
+      cl::desc("Features added to or taken from the CPU, or 'host'"),
+      cl::value_desc("+a,-b"), cl::cat(category)};
+  cl::opt<unsigned> optLevel{"O",
+                             cl::Prefix,
+                             cl::init(3),
+                             cl::desc("Optimisation level, 0 to 3 (default 3)"),
+                             cl::value_desc("level"),
+                             cl::cat(category)};
+};
+} // namespace
+
+static constexpr const char *overview = R"(rope-compile: IR to machine code
+
+Compiles a file of IR, of any level, text or bytecode, to LLVM IR, assembly, an
+object file, or a shared library with a C header beside it.
+
+EXAMPLES:
+  rope-compile model.mlir -o model.so --target-cpu=host
+      writes model.so and model.h: include it, link model.so, call rope_apply
+  rope-compile model.mlir -o model.s --target-cpu=sapphirerapids
+      shows the assembly for a given CPU
+  rope-compile model.mlir -o model.o --target-triple=aarch64-linux-gnu
+      compiles for another machine
+)";
+
+static Expected<OutputKind> getKind(const Options &options) {
+  StringRef name = options.emit;
+  if (options.emit.empty()) {
+    name = llvm::sys::path::extension(options.output);
+    if (!name.consume_front("."))
+      return createStringError(
+          options.output.empty()
+              ? Twine("no output file: give one with -o NAME.ll, .s, .o or .so")
+              : Twine("the output file '") + options.output +
+                    "' has no suffix: expected .ll, .s, .o or .so, or --emit");
+  }
+  std::optional<OutputKind> kind =
+      llvm::StringSwitch<std::optional<OutputKind>>(name)
+          .Case("ll", OutputKind::ir)
+          .Case("s", OutputKind::assembly)
+          .Case("o", OutputKind::object)
+          .Case("so", OutputKind::library)
+          .Default(std::nullopt);
+  if (!kind)
+    return createStringError("unknown kind of output '" + name +
+                             "': expected ll, s, o or so");
+  if (*kind == OutputKind::library && options.output == "-")
+    return createStringError("a shared library needs an output file: -o "
+                             "NAME.so");
+  return *kind;
+}
+
+static Expected<TargetInfo> getTarget(const Options &options,
+                                      StringRef triple) {
+  Expected<TargetInfo> target =
+      resolveTarget(triple, options.cpu, options.features);
+  if (!target)
+    return target.takeError();
+  if (Error error = checkIsCPU(*target))
+    return std::move(error);
+  return target;
+}
+
+/// Keeps only the C symbols of functions that have a C interface: their code
+/// then exists once, and nothing that the header does not name is exported.
+static void hideBareFunctions(ModuleOp module, llvm::Module &llvmModule) {
+  llvm::StringSet<> hidden;
+  for (StringRef name : getInterfaceFunctions(module))
+    if (module.lookupSymbol("_mlir_ciface_" + name.str()))
+      hidden.insert(name);
+  llvm::internalizeModule(llvmModule, [&](const llvm::GlobalValue &value) {
+    return !hidden.contains(value.getName());
+  });
+}
+
+static Error compile(Options &options, MLIRContext *context) {
+  // What needs no work is checked first.
+  if (Error error = checkOptions(options.target, options.optLevel))
+    return error;
+  Expected<OutputKind> kind = getKind(options);
+  if (!kind)
+    return kind.takeError();
+  if (options.output.empty())
+    options.output = "-";
+  if (options.header.empty() && *kind == OutputKind::library) {
+    SmallString<128> header(options.output);
+    llvm::sys::path::replace_extension(header, "h");
+    options.header = header.str().str();
+  }
+  Expected<TargetInfo> target = getTarget(options, options.triple);
+  if (!target)
+    return target.takeError();
+
+  OwningOpRef<ModuleOp> module = loadModule(options.input, context);
+  if (!module)
+    return createStringError("cannot read '" + options.input + "'");
+  // A module that was lowered before stays with its triple.
+  if (StringRef lowered = getModuleTriple(*module); !lowered.empty()) {
+    if (options.triple.empty()) {
+      target = getTarget(options, lowered);
+      if (!target)
+        return target.takeError();
+    } else if (llvm::Triple::normalize(lowered) != target->triple) {
+      return createStringError("'" + options.input + "' was lowered for '" +
+                               lowered + "', which is not '" + target->triple +
+                               "'");
+    }
+  }
+  if (failed(lowerToLLVM(*module, *target)))
+    return createStringError("cannot lower '" + options.input +
+                             "' to the llvm dialect");
+
+  std::unique_ptr<llvm::TargetMachine> machine =
+      createTargetMachine(*target, options.optLevel);
+  llvm::LLVMContext llvmContext;
+  std::unique_ptr<llvm::Module> llvmModule =
+      translateModule(*module, llvmContext, *machine);
+  if (!llvmModule)
+    return createStringError("cannot translate '" + options.input +
+                             "' to LLVM IR");
+  hideBareFunctions(*module, *llvmModule);
+  optimizeModule(*llvmModule, *machine, options.optLevel);
+
+  SmallVector<char, 0> code;
+  llvm::raw_svector_ostream os(code);
+  if (*kind == OutputKind::ir)
+    llvmModule->print(os, nullptr);
+  else if (Error error = emitModule(*llvmModule, *machine,
+                                    *kind == OutputKind::assembly
+                                        ? llvm::CodeGenFileType::AssemblyFile
+                                        : llvm::CodeGenFileType::ObjectFile,
+                                    os))
+    return error;
+  std::unique_ptr<llvm::MemoryBuffer> library;
+  StringRef bytes = os.str();
+  if (*kind == OutputKind::library) {
+    auto linked = linkSharedLibrary(
+        bytes, llvm::sys::path::filename(options.output), *target);
+    if (!linked)
+      return linked.takeError();
+    library = std::move(*linked);
+    bytes = library->getBuffer();
+  }
+
+  // All is made: now the files appear.
+  Expected<OutputFile> output = OutputFile::create(options.output);
+  if (!output)
+    return output.takeError();
+  output->os() << bytes;
+  std::optional<OutputFile> header;
+  if (!options.header.empty()) {
+    Expected<OutputFile> file = OutputFile::create(options.header);
+    if (!file)
+      return file.takeError();
+    header.emplace(std::move(*file));
+    if (Error error = writeCHeader(
+            *module, llvm::sys::path::filename(options.header), header->os()))
+      return error;
+  }
+  if (Error error = output->commit())
+    return error;
+  return header ? header->commit() : Error::success();
+}
+
+int rope::compileMain(int argc, char **argv, DialectRegistry &registry) {
+  // The parser keeps pointers to the options.
+  static Options options;
+  return toolMain(
+      argc, argv, registry, overview, options.category,
+      [](MLIRContext *context) { return compile(options, context); });
+}
