@@ -79,6 +79,7 @@ private:
             SmallVectorImpl<Value> &values);
   void store(unsigned index, const RowPart &block, ValueRange yielded);
   Value asBits(Value vector);
+  Value step(const RowPart &block);
   SmallVector<Value> indices(const Access &access, const RowPart &block);
   SmallVector<Value> emitBody(const RowPart &block, ValueRange values);
 
@@ -403,6 +404,17 @@ void Vectorizer::store(unsigned index, const RowPart &block,
   vector::StoreOp::create(b, value, access.memref, indices(access, block));
 }
 
+/// 0, 1, 2, ... as a constant, which vector.step is not.
+Value Vectorizer::step(const RowPart &block) {
+  auto type = VectorType::get(block.size, b.getIndexType());
+  return arith::ConstantOp::create(
+      b, DenseElementsAttr::get(
+             type, llvm::map_to_vector(llvm::seq<int64_t>(block.size),
+                                       [&](int64_t i) {
+                                         return Attribute(b.getIndexAttr(i));
+                                       })));
+}
+
 /// The body for a block: each value a vector, or a scalar while nothing that it
 /// is made of changes along the row. Returns vectors.
 SmallVector<Value> Vectorizer::emitBody(const RowPart &block,
@@ -424,10 +436,7 @@ SmallVector<Value> Vectorizer::emitBody(const RowPart &block,
       if (int64_t(index.getDim()) + 1 < int64_t(op.getNumLoops()))
         value = outer[index.getDim()];
       else
-        value = arith::AddIOp::create(
-            b, asVector(block.start),
-            vector::StepOp::create(
-                b, VectorType::get(block.size, b.getIndexType())));
+        value = arith::AddIOp::create(b, asVector(block.start), step(block));
       mapping.map(index.getResult(), value);
       continue;
     }
