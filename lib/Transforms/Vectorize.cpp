@@ -18,6 +18,7 @@
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
@@ -111,14 +112,22 @@ static bool isContiguous(MemRefType type) {
          !strides.empty() && strides.back() == 1;
 }
 
+/// Vectors of i1 and the like are packed bits in memory, memrefs are not.
+static bool isWholeBytes(Type element) {
+  return VectorType::isValidElementType(element) &&
+         (element.isIndex() || element.getIntOrFloatBitWidth() % 8 == 0);
+}
+
 LogicalResult Vectorizer::analyze() {
   if (!op.hasPureBufferSemantics() || op.getNumLoops() == 0 ||
       op.getNumParallelLoops() != op.getNumLoops())
     return failure();
   int64_t last = op.getNumLoops() - 1;
   for (Operation &inner : op.getBlock()->without_terminator()) {
+    // LLVM's powi takes no vector of exponents.
     bool isElementwise = OpTrait::hasElementwiseMappableTraits(&inner) &&
-                         inner.getNumRegions() == 0;
+                         inner.getNumRegions() == 0 &&
+                         !isa<math::FPowIOp>(inner);
     if (!isElementwise && !isa<linalg::IndexOp, arith::ConstantOp>(inner))
       return failure();
     if (!llvm::all_of(inner.getResultTypes(), VectorType::isValidElementType))
@@ -132,7 +141,7 @@ LogicalResult Vectorizer::analyze() {
     if (!access.map.isProjectedPermutation())
       return failure();
     auto type = dyn_cast<MemRefType>(operand.get().getType());
-    if (!type || !VectorType::isValidElementType(type.getElementType()))
+    if (!type || !isWholeBytes(type.getElementType()))
       return failure();
     for (AffineExpr result : access.map.getResults()) {
       int64_t dim = cast<AffineDimExpr>(result).getPosition();
@@ -468,8 +477,20 @@ struct Vectorize : rope::impl::VectorizeBase<Vectorize> {
 
   void runOnOperation() override {
     SmallVector<linalg::LinalgOp> ops;
-    getOperation().walk([&](linalg::LinalgOp op) { ops.push_back(op); });
     IRRewriter rewriter(&getContext());
+    getOperation().walk([&](Operation *op) {
+      if (auto copy = dyn_cast<memref::CopyOp>(op)) {
+        // Upstream lowers copies of strided memrefs to a call of a library.
+        if (!isa<MemRefType>(copy.getSource().getType()) ||
+            !isa<MemRefType>(copy.getTarget().getType()))
+          return;
+        rewriter.setInsertionPoint(copy);
+        op = rewriter.replaceOpWithNewOp<linalg::CopyOp>(
+            copy, copy.getSource(), copy.getTarget());
+      }
+      if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op))
+        ops.push_back(linalgOp);
+    });
     for (linalg::LinalgOp op : ops)
       (void)vectorizeElementwise(rewriter, op, vectorBits);
   }
