@@ -143,6 +143,10 @@ LogicalResult Vectorizer::analyze() {
     auto type = dyn_cast<MemRefType>(operand.get().getType());
     if (!type || !isWholeBytes(type.getElementType()))
       return failure();
+    // Vectors of bits are packed in memory, memrefs of them are not.
+    if (type.getElementType().isInteger() &&
+        type.getElementTypeBitWidth() % 8 != 0)
+      return failure();
     for (AffineExpr result : access.map.getResults()) {
       int64_t dim = cast<AffineDimExpr>(result).getPosition();
       if (dim == last)
@@ -471,11 +475,28 @@ LogicalResult rope::vectorizeElementwise(RewriterBase &rewriter,
   return Vectorizer(rewriter, op, vectorBits).run();
 }
 
+/// Makes a copy between strided memrefs an elementwise operation: it would
+/// become a call into a runtime library. Others become a call of memcpy.
+static void expandCopy(memref::CopyOp op) {
+  auto source = dyn_cast<MemRefType>(op.getSource().getType());
+  auto target = dyn_cast<MemRefType>(op.getTarget().getType());
+  if (!source || !target ||
+      (source.getLayout().isIdentity() && target.getLayout().isIdentity()))
+    return;
+  OpBuilder b(op);
+  linalg::CopyOp::create(b, op.getLoc(), op.getSource(), op.getTarget());
+  op.erase();
+}
+
 namespace {
 struct Vectorize : rope::impl::VectorizeBase<Vectorize> {
   using VectorizeBase::VectorizeBase;
 
   void runOnOperation() override {
+    SmallVector<memref::CopyOp> copies;
+    getOperation().walk([&](memref::CopyOp op) { copies.push_back(op); });
+    for (memref::CopyOp op : copies)
+      expandCopy(op);
     SmallVector<linalg::LinalgOp> ops;
     IRRewriter rewriter(&getContext());
     getOperation().walk([&](Operation *op) {
