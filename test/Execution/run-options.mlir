@@ -1,0 +1,36 @@
+// The other options, and what they do not take.
+
+// RUN: rope-run %s --input=5xf32=3 --benchmark=10 | FileCheck %s --check-prefix=BENCHMARK
+// BENCHMARK: result 0: 5xf32
+// BENCHMARK: f: min {{[0-9.]+}} ns, median {{[0-9.]+}} ns a call (10 timed)
+// RUN: rope-run %s --input=5xf32=3 --benchmark --output=@/dev/null | FileCheck %s --check-prefix=AUTO
+// AUTO: f: min {{[0-9.]+}} ns, median {{[0-9.]+}} ns a call ({{[0-9]+}} timed)
+// RUN: not rope-run %s --input=5xf32=3 --benchmark=0 2>&1 | FileCheck %s --check-prefix=CALLS
+// CALLS: error: unknown number of calls '0': expected a number above 0
+
+// RUN: not rope-run %s --input=5xf32=3 --target=vulkan 2>&1 | FileCheck %s --check-prefix=VULKAN
+// VULKAN: error: target 'vulkan' is not available in this build: expected cpu
+// RUN: not rope-run %s --input=5xf32=3 --target=toaster 2>&1 | FileCheck %s --check-prefix=TARGET
+// TARGET: error: unknown target 'toaster': expected cpu
+// RUN: not rope-run %s --input=5xf32=3 --target-cpu=toaster 2>&1 | FileCheck %s --check-prefix=CPU
+// CPU: error: unknown processor 'toaster' for
+// RUN: not rope-run %s --input=5xf32=3 --target-features=+toast 2>&1 | FileCheck %s --check-prefix=FEATURE
+// FEATURE: error: unknown feature 'toast' for
+// RUN: not rope-run %s --input=5xf32=3 -O4 2>&1 | FileCheck %s --check-prefix=LEVEL
+// LEVEL: error: unknown optimisation level 4: expected 0 to 3
+// RUN: not rope-run %s --input=5xf32=3 --speed 2>&1 | FileCheck %s --check-prefix=OPTION
+// OPTION: error: {{.*}}Unknown command line argument '--speed'
+
+// RUN: rope-opt %s --rope-to-llvm='target-triple=riscv64-linux-gnu' | not rope-run --input=5xf32=3 2>&1 | FileCheck %s --check-prefix=LOWERED
+// LOWERED: error: '-' was lowered for 'riscv64-unknown-linux-gnu', which is not this machine
+
+// RUN: rope-run --help | FileCheck %s --check-prefix=HELP
+// HELP: EXAMPLES:
+// HELP: rope-run model.mlir --function=rope_apply --input=@x.npy
+// HELP: --benchmark
+// HELP: --function
+// HELP-NOT: --mlir
+func.func @f(%x: tensor<?xf32>) -> tensor<?xf32> {
+  %y = arith.addf %x, %x : tensor<?xf32>
+  return %y : tensor<?xf32>
+}
