@@ -100,7 +100,8 @@ static Expected<OutputKind> getKind(const Options &options) {
   if (!kind)
     return createStringError("unknown kind of output '" + name +
                              "': expected ll, s, o or so");
-  if (*kind == OutputKind::library && options.output == "-")
+  if (*kind == OutputKind::library &&
+      (options.output.empty() || options.output == "-"))
     return createStringError("a shared library needs an output file: -o "
                              "NAME.so");
   return *kind;
