@@ -9,7 +9,6 @@
 
 #include "CheckedJSON.h"
 #include "HFRotation.h"
-#include "Rope/IR/Frequencies.h"
 #include "Rope/IR/RopeOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -20,7 +19,6 @@
 #include "mlir/Tools/mlir-translate/Translation.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/SourceMgr.h"
-#include <cmath>
 
 using namespace mlir;
 using namespace mlir::rope;
@@ -38,7 +36,10 @@ public:
   void buildApply();
 
 private:
-  using Tables = std::pair<Value, Value>;
+  struct Tables {
+    Value cos, sin;
+    SmallVector<Value> sizes; ///< of the position dimensions
+  };
 
   RankedTensorType tensorOf(ArrayRef<int64_t> sizes, Type element) {
     return RankedTensorType::get(sizes, element);
@@ -121,9 +122,9 @@ FunctionBuilder::Tables FunctionBuilder::buildTables(Value positions,
                          : DenseI64ArrayAttr(),
       PrecisionAttr::get(b.getContext(), Precision::exact));
   if (!rotation.longMagnitude)
-    return {table.getResult(0), table.getResult(1)};
+    return {table.getResult(0), table.getResult(1), sizes};
   return {scaleByLength(table.getResult(0), length),
-          scaleByLength(table.getResult(1), length)};
+          scaleByLength(table.getResult(1), length), sizes};
 }
 
 /// Multiplies a table by the factor for `length`.
@@ -177,10 +178,8 @@ void FunctionBuilder::buildTable() {
       beginFunction("rope_table", positionsType(1), {result, result});
   Value positions = function.getArgument(0);
   Value length = rotation.readsLength() ? function.getArgument(1) : Value();
-  auto [cos, sin] = buildTables(positions, length);
+  auto [cos, sin, sizes] = buildTables(positions, length);
   if (rotation.columns != rotation.pairs) {
-    SmallVector<Value> sizes =
-        dynamicSizes(positions, rotation.axisCount ? 1 : 0, 1);
     cos = placeColumns(cos, rotation.magnitude, sizes);
     sin = placeColumns(sin, 0.0, sizes);
   }
@@ -196,11 +195,11 @@ void FunctionBuilder::buildApply() {
       beginFunction("rope_apply", {type, positionsType(2)}, type);
   Value x = function.getArgument(0);
   Value length = rotation.readsLength() ? function.getArgument(2) : Value();
-  auto [cos, sin] = buildTables(function.getArgument(1), length);
+  Tables tables = buildTables(function.getArgument(1), length);
   Value init = tensor::EmptyOp::create(b, type.getShape(), elementType,
                                        dynamicSizes(x, 0, 2));
   auto apply = ApplyOp::create(
-      b, TypeRange{type}, x, cos, sin, init,
+      b, TypeRange{type}, x, tables.cos, tables.sin, init,
       PairingAttr::get(b.getContext(), rotation.pairing),
       b.getDenseI64ArrayAttr({0, 1}), b.getI64IntegerAttr(rotation.offset),
       rotation.pairStride ? b.getI64IntegerAttr(*rotation.pairStride)
@@ -213,26 +212,6 @@ void FunctionBuilder::buildApply() {
 void rope::registerHFConfigDialects(DialectRegistry &registry) {
   registry.insert<RopeDialect, arith::ArithDialect, func::FuncDialect,
                   linalg::LinalgDialect, tensor::TensorDialect>();
-}
-
-/// Checks that scaled frequencies are such as tables are made from: parameters
-/// that are each in order may still overflow together.
-static LogicalResult checkFrequencies(ModuleOp module) {
-  WalkResult result = module.walk([&](ScaleFrequenciesOp op) {
-    std::optional<SmallVector<long double>> w =
-        evaluateUnrounded(op.getFrequencies());
-    for (double length : {1.0, 2147483647.0})
-      for (long double scaled : op.getScaling().scale(*w, length))
-        if (!(std::abs(scaled) < (1 << 20))) {
-          emitError(op.getLoc())
-              << "expected parameters that give frequencies below 2^20, but "
-              << op.getScaling() << " gives "
-              << std::to_string(static_cast<double>(scaled));
-          return WalkResult::interrupt();
-        }
-    return WalkResult::advance();
-  });
-  return failure(result.wasInterrupted());
 }
 
 OwningOpRef<ModuleOp> rope::importHFConfig(MLIRContext *context, StringRef json,
@@ -270,7 +249,7 @@ OwningOpRef<ModuleOp> rope::importHFConfig(MLIRContext *context, StringRef json,
     functions.buildApply();
     // A function named `attention` + suffix is to follow these two.
   }
-  if (failed(verify(*module)) || failed(checkFrequencies(*module)))
+  if (failed(verify(*module)))
     return nullptr;
   return module;
 }

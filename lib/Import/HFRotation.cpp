@@ -175,6 +175,7 @@ private:
   // Of the kind of layer that is being read.
   std::string baseKey;  ///< where the base came from
   int64_t width = 0;    ///< channels of the head that may turn
+  std::string widthKey; ///< where they came from
   bool isSplit = false; ///< `width` is fixed, apart from channels at rest
 };
 
@@ -327,6 +328,13 @@ FailureOr<HFRotations> Reader::run(StringRef dtype) {
   model = &lookupHFModel(type.value_or(""));
   if (failed(checkRotates()))
     return failure();
+
+  // Sizes are sizes, needed or not.
+  std::optional<int64_t> size;
+  for (StringRef name : {"hidden_size", "max_position_embeddings",
+                         "original_max_position_embeddings"})
+    if (failed(readInteger(text, {name}, 1, maxInteger, size)))
+      return failure();
 
   HFRotations rotations;
   FailureOr<FloatType> elementType = readElementType(dtype);
@@ -482,13 +490,25 @@ LogicalResult Reader::readKind(StringRef kind, const Block &rope,
       failed(readBase(kind, rope, rotation)) ||
       failed(readScaling(kind, rope, rotation)))
     return failure();
-  float magnitude = rotation.magnitude;
-  float longMagnitude = rotation.longMagnitude.value_or(1.0);
-  if (!std::isfinite(magnitude) || magnitude <= 0 ||
-      !std::isfinite(longMagnitude) || longMagnitude <= 0)
-    return error(StringRef(rope.prefix).drop_back())
-           << "expected parameters that give a finite factor of cosines and "
-           << "sines greater than 0, but got " << toText(rotation.magnitude);
+
+  // Parameters that are each in order may still give nonsense together.
+  StringRef key = rope ? StringRef(rope.prefix).drop_back() : baseKey;
+  for (double magnitude :
+       {rotation.magnitude, rotation.longMagnitude.value_or(1.0)})
+    if (!(magnitude >= std::numeric_limits<float>::min() &&
+          magnitude <= std::numeric_limits<float>::max()))
+      return error(key) << "expected parameters that give a positive factor of "
+                        << "cosines and sines, but got " << toText(magnitude);
+  SmallVector<long double> w;
+  double dimension = rotation.dimension.value_or(2 * rotation.pairs);
+  for (int64_t i = 0; i < rotation.pairs; ++i)
+    w.push_back(std::pow((long double)rotation.base, -2.0L * i / dimension));
+  for (double length : {1.0, double(maxInteger)})
+    for (long double scaled :
+         rotation.scaling ? rotation.scaling.scale(w, length) : w)
+      if (!(std::abs(scaled) < (1 << 20)))
+        return error(key) << "expected parameters that give frequencies below "
+                          << "2^20, but got " << toText(scaled);
   return success();
 }
 
@@ -626,6 +646,7 @@ LogicalResult Reader::readHeadDim(StringRef kind, HFRotation &rotation) {
   }
 
   std::optional<int64_t> headDim;
+  widthKey = text.keyOf(isSplit ? "qk_rope_head_dim" : "head_dim");
   if (isSplit && rest) {
     headDim = *rest + *rotary;
   } else {
@@ -651,6 +672,8 @@ LogicalResult Reader::readHeadDim(StringRef kind, HFRotation &rotation) {
       if (failed(toInteger(found, 1, maxHeadDim, value)))
         return failure();
       headDim = value;
+      if (!isSplit)
+        widthKey = found.key;
     }
     // An explicit null asks for the hidden size over the heads.
     if (!headDim && model->headDim && !isNull(text, "head_dim"))
@@ -673,6 +696,7 @@ LogicalResult Reader::readHeadDim(StringRef kind, HFRotation &rotation) {
              << " attention heads where there is no 'head_dim', but got "
              << *hidden;
     headDim = *hidden / rotation.heads;
+    widthKey = text.keyOf("hidden_size");
     if (*headDim > maxHeadDim)
       return error(text.keyOf("hidden_size"))
              << "expected heads of at most " << maxHeadDim
@@ -685,9 +709,8 @@ LogicalResult Reader::readHeadDim(StringRef kind, HFRotation &rotation) {
   rotation.headDim = *headDim;
   width = isSplit ? *rotary : *headDim;
   if (width > *headDim)
-    return error(text.keyOf("qk_rope_head_dim"))
-           << "expected at most the " << *headDim
-           << " channels of a head, but got " << width;
+    return error(widthKey) << "expected at most the " << *headDim
+                           << " channels of a head, but got " << width;
   rotation.offset = isSplit ? *headDim - width : 0;
   // Without a configuration's word for it: files that tell heads by `dim` hold
   // the layout of checkpoints that are not for this library.
@@ -699,7 +722,7 @@ LogicalResult Reader::readHeadDim(StringRef kind, HFRotation &rotation) {
 /// Channels that turn, unless `proportional` spreads them.
 LogicalResult Reader::readWidth(const Block &rope, HFRotation &rotation) {
   int64_t rotaryDim = width;
-  std::string key = text.keyOf(isSplit ? "qk_rope_head_dim" : "head_dim");
+  std::string key = widthKey;
   if (!isSplit) {
     Found part = find(rope, {"partial_rotary_factor"});
     if (!part)
@@ -894,8 +917,8 @@ LogicalResult Reader::readProportional(const Block &rope,
            << "expected a part of the head, at most 1, but got "
            << toText(*part);
   if (width % 2)
-    return error(text.keyOf("head_dim"))
-           << "expected an even number of channels, but got " << width;
+    return error(widthKey) << "expected an even number of channels, but got "
+                           << width;
   rotation.columns = width / 2;
   rotation.pairs = std::floor(part.value_or(1.0) * width / 2);
   if (rotation.pairs == 0)
