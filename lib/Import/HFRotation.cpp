@@ -9,13 +9,12 @@
 
 #include "CheckedJSON.h"
 #include "HFModels.h"
+#include "HFValues.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
-#include "llvm/Support/Format.h"
-#include "llvm/Support/raw_ostream.h"
 #include <cmath>
 #include <limits>
 
@@ -29,148 +28,58 @@ static constexpr int64_t maxHeadDim = 1 << 16;
 static constexpr int64_t maxAxes = 16;
 static constexpr int64_t maxInteger = std::numeric_limits<int32_t>::max();
 
-static std::string toText(double number) {
-  std::string result;
-  llvm::raw_string_ostream(result) << llvm::format("%g", number);
-  return result;
-}
-
-/// What `value` is, to end a message with.
-static std::string describe(const json::Value &value) {
-  switch (value.kind()) {
-  case json::Value::Null:
-    return "null";
-  case json::Value::Boolean:
-    return *value.getAsBoolean() ? "true" : "false";
-  case json::Value::Number:
-    return toText(*value.getAsNumber());
-  case json::Value::String:
-    return quoteForMessage(*value.getAsString());
-  case json::Value::Array:
-    return "a list";
-  case json::Value::Object:
-    return "an object";
-  }
-  llvm_unreachable("unknown kind of JSON value");
-}
-
 namespace {
 
-using Names = ArrayRef<StringRef>;
-
-/// An object of the configuration, or none, and the keys that lead to it.
-struct Block {
-  const json::Object *object = nullptr;
-  std::string prefix;
-
-  explicit operator bool() const { return object; }
-  std::string keyOf(StringRef name) const { return (prefix + name).str(); }
-};
-
-/// A value that is not null, and its key from the root of the file on.
-struct Found {
-  const json::Value *value = nullptr;
-  std::string key;
-
-  explicit operator bool() const { return value; }
-};
-
-/// Reads one configuration. Methods that return a LogicalResult have reported
-/// their failure; those with a `result` leave it as it is where there is no
-/// such key, or it is null.
-class Reader {
+/// Reads one configuration. Methods that fail have reported why.
+class Reader : private HFValues {
 public:
   Reader(Location loc, const json::Object &root)
-      : loc(loc), builder(loc.getContext()), root{&root, ""}, text(this->root) {
-  }
+      : HFValues(loc), builder(loc.getContext()), root{&root, ""},
+        text(this->root) {}
 
   FailureOr<HFRotations> run(StringRef dtype);
 
 private:
-  //===--------------------------------------------------------------------===//
-  // Values
-  //===--------------------------------------------------------------------===//
-
-  InFlightDiagnostic error(const Twine &key) {
-    return emitError(loc) << "'" << key << "': ";
-  }
-  LogicalResult missing(const Block &block, StringRef name) {
-    return error(block.keyOf(name)) << "missing";
-  }
-
-  /// The first of `names` that `block` holds. A name may lead through objects:
-  /// `a.b`.
-  Found find(const Block &block, Names names) const;
-  static bool isNull(const Block &block, StringRef name) {
-    const json::Value *value = block ? block.object->get(name) : nullptr;
-    return value && value->kind() == json::Value::Null;
-  }
-
-  LogicalResult toInteger(const Found &found, int64_t low, int64_t high,
-                          int64_t &result);
-  LogicalResult toPositive(const Found &found, double &result);
-  LogicalResult readInteger(const Block &block, Names names, int64_t low,
-                            int64_t high, std::optional<int64_t> &result);
-  /// Finite and greater than zero.
-  LogicalResult readPositive(const Block &block, Names names,
-                             std::optional<double> &result);
-  /// The same, where zero stands for an absent key.
-  LogicalResult readPositiveOrZero(const Block &block, Names names,
-                                   std::optional<double> &result);
-  LogicalResult require(const Block &block, Names names, double &result);
-  LogicalResult readBool(const Block &block, StringRef name, bool &result);
-  LogicalResult readString(const Block &block, Names names,
-                           std::optional<StringRef> &result);
-  LogicalResult readObject(const Block &block, Names names, Block &result);
-  /// A list of `count` positive numbers.
-  LogicalResult requireNumbers(const Block &block, StringRef name,
-                               int64_t count, SmallVectorImpl<double> &result);
-
   FloatAttr number(double value) { return builder.getF64FloatAttr(value); }
-
-  //===--------------------------------------------------------------------===//
-  // Parts of a configuration
-  //===--------------------------------------------------------------------===//
 
   LogicalResult findText();
   LogicalResult checkRotates();
   FailureOr<FloatType> readElementType(StringRef dtype);
   LogicalResult readKinds(SmallVectorImpl<HFRotation> &kinds);
-  LogicalResult readKind(StringRef kind, const Block &rope,
+  LogicalResult readKind(StringRef kind, const HFBlock &rope,
                          HFRotation &rotation);
 
-  LogicalResult findOfLayers(StringRef kind, StringRef name, Found &result);
+  LogicalResult findOfLayers(StringRef kind, StringRef name, HFFound &result);
   LogicalResult readHeads(StringRef kind, HFRotation &rotation);
   LogicalResult readHeadDim(StringRef kind, HFRotation &rotation);
-  LogicalResult readWidth(const Block &rope, HFRotation &rotation);
-  LogicalResult readBase(StringRef kind, const Block &rope,
+  LogicalResult readWidth(const HFBlock &rope, HFRotation &rotation);
+  LogicalResult readBase(StringRef kind, const HFBlock &rope,
                          HFRotation &rotation);
-  LogicalResult readScaling(StringRef kind, const Block &rope,
+  LogicalResult readScaling(StringRef kind, const HFBlock &rope,
                             HFRotation &rotation);
-  LogicalResult readProportional(const Block &rope, HFRotation &rotation);
-  LogicalResult readNtk(const Block &rope, HFRotation &rotation);
-  LogicalResult readDynamic(const Block &rope, bool needsFactor,
+  LogicalResult readProportional(const HFBlock &rope, HFRotation &rotation);
+  LogicalResult readNtk(const HFBlock &rope, HFRotation &rotation);
+  LogicalResult readDynamic(const HFBlock &rope, bool needsFactor,
                             HFRotation &rotation);
-  LogicalResult readYarn(const Block &rope, StringRef type, bool isCompress,
+  LogicalResult readYarn(const HFBlock &rope, StringRef type, bool isCompress,
                          HFRotation &rotation);
-  LogicalResult readLongRope(const Block &rope, HFRotation &rotation);
-  LogicalResult readLlama3(const Block &rope, HFRotation &rotation);
-  LogicalResult readAxes(const Block &rope, bool isRequired,
+  LogicalResult readLongRope(const HFBlock &rope, HFRotation &rotation);
+  LogicalResult readLlama3(const HFBlock &rope, HFRotation &rotation);
+  LogicalResult readAxes(const HFBlock &rope, bool isRequired,
                          HFRotation &rotation);
   LogicalResult readMaxLength(int64_t &result);
-  LogicalResult readOriginalLength(const Block &rope, int64_t &result);
-  LogicalResult readFactorOrRatio(const Block &rope, int64_t original,
+  LogicalResult readOriginalLength(const HFBlock &rope, int64_t &result);
+  LogicalResult readFactorOrRatio(const HFBlock &rope, int64_t original,
                                   double &result);
 
-  Location loc;
   Builder builder;
-  Block root;
+  HFBlock root;
   /// The part that describes the text model.
-  Block text;
+  HFBlock text;
   const HFModel *model = nullptr;
   /// One block, or none, stands for all kinds of layers.
   bool isFlat = true;
-  Block flatRope;
+  HFBlock flatRope;
 
   // Of the kind of layer that is being read.
   std::string baseKey;  ///< where the base came from
@@ -180,141 +89,6 @@ private:
 };
 
 } // namespace
-
-//===----------------------------------------------------------------------===//
-// Values
-//===----------------------------------------------------------------------===//
-
-Found Reader::find(const Block &block, Names names) const {
-  for (StringRef name : names) {
-    const json::Object *object = block.object;
-    SmallVector<StringRef> parts;
-    name.split(parts, '.');
-    for (StringRef part : ArrayRef(parts).drop_back())
-      object = object ? object->getObject(part) : nullptr;
-    const json::Value *value = object ? object->get(parts.back()) : nullptr;
-    if (value && value->kind() != json::Value::Null)
-      return {value, block.keyOf(name)};
-  }
-  return {};
-}
-
-LogicalResult Reader::toInteger(const Found &found, int64_t low, int64_t high,
-                                int64_t &result) {
-  std::optional<int64_t> value = found.value->getAsInteger();
-  if (!value || *value < low || *value > high)
-    return error(found.key) << "expected an integer from " << low << " to "
-                            << high << ", but got " << describe(*found.value);
-  result = *value;
-  return success();
-}
-
-LogicalResult Reader::toPositive(const Found &found, double &result) {
-  std::optional<double> value = found.value->getAsNumber();
-  if (!value || !std::isfinite(*value) || *value <= 0)
-    return error(found.key) << "expected a finite number greater than 0, "
-                            << "but got " << describe(*found.value);
-  result = *value;
-  return success();
-}
-
-LogicalResult Reader::readInteger(const Block &block, Names names, int64_t low,
-                                  int64_t high,
-                                  std::optional<int64_t> &result) {
-  Found found = find(block, names);
-  int64_t value;
-  if (!found)
-    return success();
-  if (failed(toInteger(found, low, high, value)))
-    return failure();
-  result = value;
-  return success();
-}
-
-LogicalResult Reader::readPositive(const Block &block, Names names,
-                                   std::optional<double> &result) {
-  Found found = find(block, names);
-  double value;
-  if (!found)
-    return success();
-  if (failed(toPositive(found, value)))
-    return failure();
-  result = value;
-  return success();
-}
-
-LogicalResult Reader::readPositiveOrZero(const Block &block, Names names,
-                                         std::optional<double> &result) {
-  Found found = find(block, names);
-  if (found && found.value->getAsNumber() == 0.0)
-    return success();
-  return readPositive(block, names, result);
-}
-
-LogicalResult Reader::require(const Block &block, Names names, double &result) {
-  Found found = find(block, names);
-  if (!found)
-    return missing(block, names.front());
-  return toPositive(found, result);
-}
-
-LogicalResult Reader::readBool(const Block &block, StringRef name,
-                               bool &result) {
-  Found found = find(block, name);
-  if (!found)
-    return success();
-  std::optional<bool> value = found.value->getAsBoolean();
-  if (!value)
-    return error(found.key)
-           << "expected true or false, but got " << describe(*found.value);
-  result = *value;
-  return success();
-}
-
-LogicalResult Reader::readString(const Block &block, Names names,
-                                 std::optional<StringRef> &result) {
-  Found found = find(block, names);
-  if (!found)
-    return success();
-  result = found.value->getAsString();
-  if (!result)
-    return error(found.key)
-           << "expected a string, but got " << describe(*found.value);
-  return success();
-}
-
-LogicalResult Reader::readObject(const Block &block, Names names,
-                                 Block &result) {
-  Found found = find(block, names);
-  if (!found)
-    return success();
-  if (!found.value->getAsObject())
-    return error(found.key)
-           << "expected an object, but got " << describe(*found.value);
-  result = {found.value->getAsObject(), found.key + "."};
-  return success();
-}
-
-LogicalResult Reader::requireNumbers(const Block &block, StringRef name,
-                                     int64_t count,
-                                     SmallVectorImpl<double> &result) {
-  Found found = find(block, name);
-  if (!found)
-    return missing(block, name);
-  const json::Array *list = found.value->getAsArray();
-  if (!list)
-    return error(found.key) << "expected a list of " << count
-                            << " numbers, but got " << describe(*found.value);
-  if (static_cast<int64_t>(list->size()) != count)
-    return error(found.key)
-           << "expected " << count
-           << " numbers, one for each rotated pair, but got " << list->size();
-  for (auto [i, element] : llvm::enumerate(*list))
-    if (failed(toPositive({&element, found.key + "[" + std::to_string(i) + "]"},
-                          result.emplace_back())))
-      return failure();
-  return success();
-}
 
 //===----------------------------------------------------------------------===//
 // The whole configuration
@@ -360,7 +134,7 @@ LogicalResult Reader::checkRotates() {
   bool rotary = true;
   std::optional<StringRef> kind;
   if (!model->rotates) {
-    Found found = find(text, {"model_type"});
+    HFFound found = find(text, {"model_type"});
     return error(found ? found.key : "model_type")
            << "models of this type have no rotary position embedding";
   }
@@ -388,11 +162,11 @@ LogicalResult Reader::checkRotates() {
 }
 
 FailureOr<FloatType> Reader::readElementType(StringRef dtype) {
-  std::string key = "dtype";
+  std::string key = "--dtype";
   StringRef name = dtype;
   if (name.empty()) {
     // Parts of multimodal configurations leave it to the whole.
-    Found found = find(text, {"dtype", "torch_dtype"});
+    HFFound found = find(text, {"dtype", "torch_dtype"});
     if (!found)
       found = find(root, {"dtype", "torch_dtype"});
     if (!found)
@@ -417,8 +191,19 @@ FailureOr<FloatType> Reader::readElementType(StringRef dtype) {
   return type;
 }
 
+/// Whether `object`, in a block, is the block of the layers called `name`.
+static bool isKind(StringRef name, const json::Object &object) {
+  static constexpr StringRef names[] = {"full_attention", "sliding_attention",
+                                        "chunked_attention", "main",
+                                        "compress"};
+  static constexpr StringRef keys[] = {"rope_theta", "rope_type", "type",
+                                       "partial_rotary_factor"};
+  return llvm::is_contained(names, name) ||
+         llvm::any_of(keys, [&](StringRef key) { return object.get(key); });
+}
+
 LogicalResult Reader::readKinds(SmallVectorImpl<HFRotation> &kinds) {
-  Block rope;
+  HFBlock rope;
   if (failed(readObject(text, {"rope_scaling"}, rope)))
     return failure();
   // An empty block is as good as none.
@@ -435,19 +220,19 @@ LogicalResult Reader::readKinds(SmallVectorImpl<HFRotation> &kinds) {
     rope = {defaults->getAsObject(), text.keyOf("rope_parameters.")};
   }
 
-  // A block that holds objects has one for each kind of layer; null stands for
-  // layers without positions.
+  // A block may hold one for each kind of layer; null stands for layers without
+  // positions.
   SmallVector<StringRef> nested;
   if (rope) {
     for (const auto &[key, value] : *rope.object)
-      if (value.getAsObject())
+      if (value.getAsObject() && isKind(key, *value.getAsObject()))
         nested.push_back(key);
     llvm::sort(nested); // Objects have no order of their own.
   }
   isFlat = nested.empty();
-  flatRope = isFlat ? rope : Block();
+  flatRope = isFlat ? rope : HFBlock();
 
-  auto read = [&](StringRef kind, StringRef suffix, const Block &block) {
+  auto read = [&](StringRef kind, StringRef suffix, const HFBlock &block) {
     HFRotation &rotation = kinds.emplace_back();
     if (!suffix.empty())
       rotation.suffix = ("_" + suffix).str();
@@ -460,7 +245,7 @@ LogicalResult Reader::readKinds(SmallVectorImpl<HFRotation> &kinds) {
         return error(StringRef(rope.prefix).drop_back())
                << "expected names of letters, digits and '_' for kinds of "
                << "layers, but got " << quoteForMessage(kind);
-      Block block;
+      HFBlock block;
       if (failed(readObject(rope, {kind}, block)) ||
           failed(read(kind, nested.size() > 1 ? kind : "", block)))
         return failure();
@@ -474,16 +259,16 @@ LogicalResult Reader::readKinds(SmallVectorImpl<HFRotation> &kinds) {
     if (failed(read("full_attention", "full_attention", rope)))
       return failure();
     return read("sliding_attention", "sliding_attention",
-                model->slidingIsScaled ? rope : Block());
+                model->slidingIsScaled ? rope : HFBlock());
   case HFLayers::mainCompress:
-    if (failed(read("main", "main", Block())))
+    if (failed(read("main", "main", HFBlock())))
       return failure();
     return read("compress", "compress", rope);
   }
   llvm_unreachable("unknown kinds of layers");
 }
 
-LogicalResult Reader::readKind(StringRef kind, const Block &rope,
+LogicalResult Reader::readKind(StringRef kind, const HFBlock &rope,
                                HFRotation &rotation) {
   if (failed(readHeads(kind, rotation)) ||
       failed(readHeadDim(kind, rotation)) ||
@@ -498,7 +283,7 @@ LogicalResult Reader::readKind(StringRef kind, const Block &rope,
     if (!(magnitude >= std::numeric_limits<float>::min() &&
           magnitude <= std::numeric_limits<float>::max()))
       return error(key) << "expected parameters that give a positive factor of "
-                        << "cosines and sines, but got " << toText(magnitude);
+                        << "cosines and sines, but got " << describe(magnitude);
   SmallVector<long double> w;
   double dimension = rotation.dimension.value_or(2 * rotation.pairs);
   for (int64_t i = 0; i < rotation.pairs; ++i)
@@ -508,7 +293,7 @@ LogicalResult Reader::readKind(StringRef kind, const Block &rope,
          rotation.scaling ? rotation.scaling.scale(w, length) : w)
       if (!(std::abs(scaled) < (1 << 20)))
         return error(key) << "expected parameters that give frequencies below "
-                          << "2^20, but got " << toText(scaled);
+                          << "2^20, but got " << describe(scaled);
   return success();
 }
 
@@ -518,13 +303,13 @@ LogicalResult Reader::readKind(StringRef kind, const Block &rope,
 
 /// Looks for what `per_layer_config` says of the layers of `kind`.
 LogicalResult Reader::findOfLayers(StringRef kind, StringRef name,
-                                   Found &result) {
-  Block layers;
+                                   HFFound &result) {
+  HFBlock layers;
   if (failed(readObject(text, {"per_layer_config"}, layers)))
     return failure();
   if (!layers || kind.empty())
     return success();
-  Found types = find(text, {"layer_types"});
+  HFFound types = find(text, {"layer_types"});
   if (!types)
     return missing(text, "layer_types");
   const json::Array *kinds = types.value->getAsArray();
@@ -543,10 +328,10 @@ LogicalResult Reader::findOfLayers(StringRef kind, StringRef name,
     if (!layerKind)
       return error(types.key)
              << "expected strings, but got " << describe((*kinds)[layer]);
-    Block config;
+    HFBlock config;
     if (failed(readObject(layers, {index}, config)))
       return failure();
-    Found found = find(config, {name});
+    HFFound found = find(config, {name});
     if (!found || *layerKind != kind)
       continue;
     if (result && *result.value != *found.value)
@@ -600,7 +385,7 @@ LogicalResult Reader::readHeads(StringRef kind, HFRotation &rotation) {
       StringRef("attn_config.kv_n_heads"), StringRef("num_attention_groups"));
   if (groups)
     names.push_back("multi_query_group_num");
-  Found found;
+  HFFound found;
   if (failed(findOfLayers(kind, "num_key_value_heads", found)))
     return failure();
   if (!found)
@@ -650,7 +435,7 @@ LogicalResult Reader::readHeadDim(StringRef kind, HFRotation &rotation) {
   if (isSplit && rest) {
     headDim = *rest + *rotary;
   } else {
-    Found found;
+    HFFound found;
     if (failed(findOfLayers(kind, "head_dim", found)))
       return failure();
     SmallVector<StringRef> names;
@@ -720,15 +505,15 @@ LogicalResult Reader::readHeadDim(StringRef kind, HFRotation &rotation) {
 }
 
 /// Channels that turn, unless `proportional` spreads them.
-LogicalResult Reader::readWidth(const Block &rope, HFRotation &rotation) {
+LogicalResult Reader::readWidth(const HFBlock &rope, HFRotation &rotation) {
   int64_t rotaryDim = width;
   std::string key = widthKey;
   if (!isSplit) {
-    Found part = find(rope, {"partial_rotary_factor"});
+    HFFound part = find(rope, {"partial_rotary_factor"});
     if (!part)
       part = find(text, {"partial_rotary_factor", "rotary_pct",
                          "rotary_emb_fraction", "rope_pct", "rope_percent"});
-    Found channels = find(text, {"rotary_dim"});
+    HFFound channels = find(text, {"rotary_dim"});
     double factor = model->partial;
     if (part && (failed(toPositive(part, factor))))
       return failure();
@@ -771,14 +556,14 @@ LogicalResult Reader::readWidth(const Block &rope, HFRotation &rotation) {
 // Frequencies
 //===----------------------------------------------------------------------===//
 
-LogicalResult Reader::readBase(StringRef kind, const Block &rope,
+LogicalResult Reader::readBase(StringRef kind, const HFBlock &rope,
                                HFRotation &rotation) {
   bool isSliding = model->layers == HFLayers::fullSliding &&
                    kind == "sliding_attention" && model->otherBase != 0;
   bool isCompress =
       model->layers == HFLayers::mainCompress && kind == "compress";
   // A block for all kinds of layers does not speak of these two.
-  Found found;
+  HFFound found;
   if (!isFlat)
     found = find(rope, {"rope_theta"});
   else if (!isSliding && !isCompress)
@@ -805,7 +590,7 @@ LogicalResult Reader::readBase(StringRef kind, const Block &rope,
   rotation.base *= ratio;
   if (!std::isfinite(rotation.base))
     return error(baseKey) << "expected a finite base, but got "
-                          << toText(rotation.base);
+                          << describe(rotation.base);
   return success();
 }
 
@@ -823,7 +608,7 @@ LogicalResult Reader::readMaxLength(int64_t &result) {
   return success();
 }
 
-LogicalResult Reader::readOriginalLength(const Block &rope, int64_t &result) {
+LogicalResult Reader::readOriginalLength(const HFBlock &rope, int64_t &result) {
   // The key beside the block has precedence over the one in it, except that
   // blocks of single kinds of layers are complete.
   static constexpr StringRef name = "original_max_position_embeddings";
@@ -841,10 +626,10 @@ LogicalResult Reader::readOriginalLength(const Block &rope, int64_t &result) {
 }
 
 /// The `factor`, or the ratio of lengths where it is null.
-LogicalResult Reader::readFactorOrRatio(const Block &rope, int64_t original,
+LogicalResult Reader::readFactorOrRatio(const HFBlock &rope, int64_t original,
                                         double &result) {
   if (find(rope, {"factor"}))
-    return require(rope, {"factor"}, result);
+    return requirePositive(rope, "factor", result);
   int64_t length;
   if (failed(readMaxLength(length)))
     return failure();
@@ -852,9 +637,9 @@ LogicalResult Reader::readFactorOrRatio(const Block &rope, int64_t original,
   return success();
 }
 
-LogicalResult Reader::readScaling(StringRef kind, const Block &rope,
+LogicalResult Reader::readScaling(StringRef kind, const HFBlock &rope,
                                   HFRotation &rotation) {
-  Found found = find(rope, {"rope_type", "type"});
+  HFFound found = find(rope, {"rope_type", "type"});
   std::string key = found ? found.key : rope.keyOf("rope_type");
   StringRef type = "default";
   if (found) {
@@ -879,7 +664,7 @@ LogicalResult Reader::readScaling(StringRef kind, const Block &rope,
     if (failed(readProportional(rope, rotation)))
       return failure();
   } else if (type == "linear") {
-    if (failed(require(rope, {"factor"}, factor)))
+    if (failed(requirePositive(rope, "factor", factor)))
       return failure();
     rotation.scaling = LinearAttr::get(builder.getContext(), number(factor));
   } else if (type == "dynamic" || type == "xdrope") {
@@ -906,7 +691,7 @@ LogicalResult Reader::readScaling(StringRef kind, const Block &rope,
   return readAxes(rope, needsAxes, rotation);
 }
 
-LogicalResult Reader::readProportional(const Block &rope,
+LogicalResult Reader::readProportional(const HFBlock &rope,
                                        HFRotation &rotation) {
   std::optional<double> part, factor;
   if (failed(readPositive(rope, {"partial_rotary_factor"}, part)) ||
@@ -915,7 +700,7 @@ LogicalResult Reader::readProportional(const Block &rope,
   if (part.value_or(1.0) > 1)
     return error(rope.keyOf("partial_rotary_factor"))
            << "expected a part of the head, at most 1, but got "
-           << toText(*part);
+           << describe(*part);
   if (width % 2)
     return error(widthKey) << "expected an even number of channels, but got "
                            << width;
@@ -924,7 +709,7 @@ LogicalResult Reader::readProportional(const Block &rope,
   if (rotation.pairs == 0)
     return error(rope.keyOf("partial_rotary_factor"))
            << "expected at least one pair of " << width
-           << " channels to be rotated, but got " << toText(*part);
+           << " channels to be rotated, but got " << describe(*part);
   // The frequencies are those of the whole width, and pairs keep their places.
   if (rotation.pairs < rotation.columns) {
     rotation.dimension = width;
@@ -936,10 +721,10 @@ LogicalResult Reader::readProportional(const Block &rope,
   return success();
 }
 
-LogicalResult Reader::readNtk(const Block &rope, HFRotation &rotation) {
+LogicalResult Reader::readNtk(const HFBlock &rope, HFRotation &rotation) {
   double factor;
   std::optional<double> exponent;
-  if (failed(require(rope, {"factor"}, factor)) ||
+  if (failed(requirePositive(rope, "factor", factor)) ||
       failed(readPositive(rope, {"mixed_b"}, exponent)))
     return failure();
   rotation.scaling = NtkAttr::get(builder.getContext(), number(factor),
@@ -947,7 +732,7 @@ LogicalResult Reader::readNtk(const Block &rope, HFRotation &rotation) {
   return success();
 }
 
-LogicalResult Reader::readDynamic(const Block &rope, bool needsFactor,
+LogicalResult Reader::readDynamic(const HFBlock &rope, bool needsFactor,
                                   HFRotation &rotation) {
   std::optional<double> alpha;
   if (failed(readPositiveOrZero(rope, {"alpha"}, alpha)))
@@ -964,7 +749,7 @@ LogicalResult Reader::readDynamic(const Block &rope, bool needsFactor,
   }
   double factor;
   std::optional<int64_t> trained;
-  if (failed(require(rope, {"factor"}, factor)) ||
+  if (failed(requirePositive(rope, "factor", factor)) ||
       failed(
           readInteger(text, {"max_trained_positions"}, 1, maxInteger, trained)))
     return failure();
@@ -984,7 +769,7 @@ static double yarnMagnitude(double factor, double weight) {
   return factor <= 1 ? 1.0 : 0.1 * weight * std::log(factor) + 1.0;
 }
 
-LogicalResult Reader::readYarn(const Block &rope, StringRef type,
+LogicalResult Reader::readYarn(const HFBlock &rope, StringRef type,
                                bool isCompress, HFRotation &rotation) {
   double factor;
   int64_t original;
@@ -1007,11 +792,11 @@ LogicalResult Reader::readYarn(const Block &rope, StringRef type,
     return failure();
   if (fast.value_or(32) < slow.value_or(1))
     return error(rope.keyOf("beta_fast"))
-           << "expected at least beta_slow, " << toText(slow.value_or(1))
-           << ", but got " << toText(fast.value_or(32));
+           << "expected at least beta_slow, " << describe(slow.value_or(1))
+           << ", but got " << describe(fast.value_or(32));
   if (rotation.base <= 1)
     return error(baseKey) << "expected a base greater than 1 for yarn, but got "
-                          << toText(rotation.base);
+                          << describe(rotation.base);
   rotation.scaling =
       YarnAttr::get(builder.getContext(), number(rotation.base), number(factor),
                     number(original), fast ? number(*fast) : nullptr,
@@ -1035,15 +820,15 @@ LogicalResult Reader::readYarn(const Block &rope, StringRef type,
   return success();
 }
 
-LogicalResult Reader::readLongRope(const Block &rope, HFRotation &rotation) {
+LogicalResult Reader::readLongRope(const HFBlock &rope, HFRotation &rotation) {
   SmallVector<double> shortFactors, longFactors;
   int64_t original;
   double factor;
   std::optional<double> magnitude, shortScale, longScale;
-  if (failed(
-          requireNumbers(rope, "short_factor", rotation.pairs, shortFactors)) ||
+  if (failed(requirePositives(rope, "short_factor", rotation.pairs,
+                              shortFactors)) ||
       failed(
-          requireNumbers(rope, "long_factor", rotation.pairs, longFactors)) ||
+          requirePositives(rope, "long_factor", rotation.pairs, longFactors)) ||
       failed(readOriginalLength(rope, original)) ||
       failed(readPositive(rope, {"attention_factor"}, magnitude)) ||
       failed(readPositive(rope, {"short_mscale"}, shortScale)) ||
@@ -1072,13 +857,13 @@ LogicalResult Reader::readLongRope(const Block &rope, HFRotation &rotation) {
   return success();
 }
 
-LogicalResult Reader::readLlama3(const Block &rope, HFRotation &rotation) {
+LogicalResult Reader::readLlama3(const HFBlock &rope, HFRotation &rotation) {
   double factor, low, high;
   int64_t original;
   static constexpr StringRef name = "original_max_position_embeddings";
-  if (failed(require(rope, {"factor"}, factor)) ||
-      failed(require(rope, {"low_freq_factor"}, low)) ||
-      failed(require(rope, {"high_freq_factor"}, high)))
+  if (failed(requirePositive(rope, "factor", factor)) ||
+      failed(requirePositive(rope, "low_freq_factor", low)) ||
+      failed(requirePositive(rope, "high_freq_factor", high)))
     return failure();
   // The maximum is no substitute: the rule compares wavelengths with it.
   if (!find(rope, {name}) && !(isFlat && find(text, {name})))
@@ -1087,8 +872,8 @@ LogicalResult Reader::readLlama3(const Block &rope, HFRotation &rotation) {
     return failure();
   if (low > high)
     return error(rope.keyOf("low_freq_factor"))
-           << "expected at most high_freq_factor, " << toText(high)
-           << ", but got " << toText(low);
+           << "expected at most high_freq_factor, " << describe(high)
+           << ", but got " << describe(low);
   rotation.scaling =
       Llama3Attr::get(builder.getContext(), number(factor), number(low),
                       number(high), number(original));
@@ -1099,10 +884,10 @@ LogicalResult Reader::readLlama3(const Block &rope, HFRotation &rotation) {
 // Position axes
 //===----------------------------------------------------------------------===//
 
-LogicalResult Reader::readAxes(const Block &rope, bool isRequired,
+LogicalResult Reader::readAxes(const HFBlock &rope, bool isRequired,
                                HFRotation &rotation) {
   SmallVector<int64_t> sections;
-  Found found = find(rope, {"mrope_section", "xdrope_section"});
+  HFFound found = find(rope, {"mrope_section", "xdrope_section"});
   std::string key = found ? found.key : rope.keyOf("mrope_section");
   if (found) {
     const json::Array *list = found.value->getAsArray();
