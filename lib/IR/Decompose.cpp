@@ -44,6 +44,10 @@ static SmallVector<OpFoldResult> sizesOf(ImplicitLocOpBuilder &b, Value value) {
   return memref::getMixedSizes(b, b.getLoc(), value);
 }
 
+static bool isStaticallyEmpty(Value value) {
+  return llvm::is_contained(cast<ShapedType>(value.getType()).getShape(), 0);
+}
+
 /// An elementwise generic over the dimensions of the first output.
 static SmallVector<Value> elementwise(
     ImplicitLocOpBuilder &b, ValueRange inputs, ArrayRef<AffineMap> inputMaps,
@@ -122,6 +126,10 @@ static Value isMember(ImplicitLocOpBuilder &b, int64_t dim,
 
 FailureOr<SmallVector<Value>> TableOp::decomposeOperation(OpBuilder &builder) {
   ImplicitLocOpBuilder b(getLoc(), builder);
+  // A slice of nothing would start out of bounds.
+  if (isStaticallyEmpty(getCos()))
+    return SmallVector<Value>(
+        getResults().empty() ? ValueRange{} : ValueRange{getCos(), getSin()});
   int64_t rank = getPositionRank();
   AffineMap ofPosition =
       AffineMap::getMultiDimIdentityMap(rank + 1, getContext())
@@ -140,10 +148,6 @@ FailureOr<SmallVector<Value>> TableOp::decomposeOperation(OpBuilder &builder) {
       inputs.push_back(sliceAxis(b, getPositions(), axis));
       maps.push_back(ofPosition);
     }
-    // No pairs: nothing to compute.
-    if (used.empty())
-      return SmallVector<Value>(
-          getResults().empty() ? ValueRange{} : ValueRange{getCos(), getSin()});
   } else {
     inputs.push_back(getPositions());
     maps.push_back(ofPosition);
@@ -243,8 +247,31 @@ static OpFoldResult subtract(ImplicitLocOpBuilder &b, OpFoldResult x,
   return affine::makeComposedFoldedAffineApply(b, b.getLoc(), s0 - s1, {x, y});
 }
 
+/// Whether the second channel of the first pair, or of all pairs, is known to
+/// lie behind the head: then there are no pairs.
+static bool hasNoPairs(ApplyOp op) {
+  if (isStaticallyEmpty(op.getCos()))
+    return true;
+  int64_t head = cast<ShapedType>(op.getX().getType()).getShape().back();
+  int64_t stride = op.getPairing() == Pairing::half
+                       ? int64_t(op.getPairStride().value_or(1))
+                       : 1;
+  return !ShapedType::isDynamic(head) &&
+         int64_t(op.getOffset()) >= head - stride;
+}
+
 FailureOr<SmallVector<Value>> ApplyOp::decomposeOperation(OpBuilder &builder) {
   ImplicitLocOpBuilder b(getLoc(), builder);
+  bool onTensors = !getResults().empty();
+  // A slice of nothing would start out of bounds.
+  if (isStaticallyEmpty(getX()))
+    return SmallVector<Value>(onTensors ? ValueRange{getInit()} : ValueRange{});
+  if (hasNoPairs(*this)) {
+    if (!onTensors && getX() == getInit())
+      return SmallVector<Value>();
+    return SmallVector<Value>(
+        linalg::CopyOp::create(b, getX(), getInit())->getResults());
+  }
   OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
   OpFoldResult offset = b.getIndexAttr(getOffset());
   OpFoldResult pairs = sizesOf(b, getCos()).back();
@@ -279,7 +306,6 @@ FailureOr<SmallVector<Value>> ApplyOp::decomposeOperation(OpBuilder &builder) {
     keep(add(b, offset, pairs), add(b, offset, stride));
   keep(add(b, add(b, offset, stride), pairs), head);
 
-  bool onTensors = !getResults().empty();
   if (onTensors) {
     // Rotated channels replace copied ones: the copy goes where all rotate.
     if (!kept.empty())
@@ -300,8 +326,9 @@ FailureOr<SmallVector<Value>> ApplyOp::decomposeOperation(OpBuilder &builder) {
 
   FloatType element = floatElement(getX()),
             tableElement = floatElement(getCos());
-  FloatType type =
-      element.isF64() || tableElement.isF64() ? b.getF64Type() : b.getF32Type();
+  // 16-bit elements do not need more than f32, and f64 to 16 bits is a call.
+  bool wide = element.isF64() || (element.isF32() && tableElement.isF64());
+  FloatType type = wide ? b.getF64Type() : b.getF32Type();
   auto contract = arith::FastMathFlags::contract;
   auto body = [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
     SmallVector<Value> wide = llvm::map_to_vector(

@@ -493,25 +493,18 @@ struct Vectorize : rope::impl::VectorizeBase<Vectorize> {
   using VectorizeBase::VectorizeBase;
 
   void runOnOperation() override {
-    SmallVector<memref::CopyOp> copies;
-    getOperation().walk([&](memref::CopyOp op) { copies.push_back(op); });
-    for (memref::CopyOp op : copies)
-      expandCopy(op);
-    SmallVector<linalg::LinalgOp> ops;
     IRRewriter rewriter(&getContext());
-    getOperation().walk([&](Operation *op) {
-      if (auto copy = dyn_cast<memref::CopyOp>(op)) {
-        // Upstream lowers copies of strided memrefs to a call of a library.
-        if (!isa<MemRefType>(copy.getSource().getType()) ||
-            !isa<MemRefType>(copy.getTarget().getType()))
-          return;
-        rewriter.setInsertionPoint(copy);
-        op = rewriter.replaceOpWithNewOp<linalg::CopyOp>(
-            copy, copy.getSource(), copy.getTarget());
-      }
-      if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op))
-        ops.push_back(linalgOp);
+    // Left to itself, a copy between strides becomes a call into a library.
+    getOperation().walk([&](memref::CopyOp op) {
+      if (!isa<MemRefType>(op.getSource().getType()) ||
+          !isa<MemRefType>(op.getTarget().getType()))
+        return;
+      rewriter.setInsertionPoint(op);
+      rewriter.replaceOpWithNewOp<linalg::CopyOp>(op, op.getSource(),
+                                                  op.getTarget());
     });
+    SmallVector<linalg::LinalgOp> ops;
+    getOperation().walk([&](linalg::LinalgOp op) { ops.push_back(op); });
     for (linalg::LinalgOp op : ops)
       (void)vectorizeElementwise(rewriter, op, vectorBits);
   }

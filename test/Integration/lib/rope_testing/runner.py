@@ -1,0 +1,93 @@
+# Compile MLIR to machine code and call its functions on NumPy arrays.
+#
+# Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The smallest way from text to numbers, so that a test of numbers depends on
+little else: rope-opt, mlir-translate and clang as programs, ctypes for the call.
+
+A module holds as many functions as its text does; compile many at a time.
+"""
+
+import ctypes
+import os
+import shutil
+import subprocess
+import tempfile
+
+import numpy as np
+
+
+def tool(*names):
+    """The path of the first of `names` that is on PATH."""
+    for name in names:
+        path = shutil.which(name)
+        if path:
+            return path
+    raise FileNotFoundError(f"none of {', '.join(names)} is on PATH")
+
+
+def _run(command, stdin):
+    done = subprocess.run(command, input=stdin, capture_output=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr.decode()}")
+    return done.stdout
+
+
+def lower(text, cpu="host", features=""):
+    """`text` in the llvm dialect, for the processor `cpu`."""
+    options = f"target-cpu={cpu}"
+    if features:
+        options += f" target-features={features}"
+    return _run([tool("rope-opt"), f"--rope-to-llvm={options}"], text.encode())
+
+
+class Module:
+    """Compiled functions, called by name."""
+
+    def __init__(self, text, cpu="host", features="", optimize="-O1"):
+        llvm_ir = _run(
+            [tool("mlir-translate-22", "mlir-translate"), "--mlir-to-llvmir"],
+            lower(text, cpu, features),
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            library = os.path.join(folder, "module.so")
+            compiler = tool("clang-22", "clang")
+            _run(
+                [compiler, optimize, "-shared", "-fPIC", "-x", "ir", "-"]
+                + ["-Wno-override-module", "-o", library, "-lm"],
+                llvm_ir,
+            )
+            self._library = ctypes.CDLL(library)
+
+    def call(self, name, *arguments):
+        """Calls function `name`. Arguments are in the order of the C interface:
+        those of the function, then one array for each result. Arrays go as
+        strided memrefs, Python integers as i64, NumPy scalars as themselves."""
+        function = getattr(self._library, "_mlir_ciface_" + name)
+        function.restype = None
+        function(*[_argument(argument) for argument in arguments])
+
+
+def _argument(value):
+    if isinstance(value, np.ndarray):
+        return ctypes.byref(descriptor(value))
+    if isinstance(value, np.float32):
+        return ctypes.c_float(value)
+    if isinstance(value, np.float64):
+        return ctypes.c_double(value)
+    if isinstance(value, np.int32):
+        return ctypes.c_int32(value)
+    return ctypes.c_int64(value)
+
+
+def descriptor(array):
+    """The strided memref descriptor of `array`, whose innermost stride is one:
+    allocated pointer, aligned pointer, offset, sizes, strides."""
+    strides = [stride // array.itemsize for stride in array.strides]
+    if strides:
+        # NumPy may say anything where there is nothing to step to.
+        if array.shape[-1] > 1 and array.size and strides[-1] != 1:
+            raise ValueError(f"innermost stride is {strides[-1]}, not 1")
+        strides[-1] = 1
+    words = [array.ctypes.data, array.ctypes.data, 0, *array.shape, *strides]
+    return (ctypes.c_int64 * len(words))(*words)
