@@ -143,10 +143,6 @@ LogicalResult Vectorizer::analyze() {
     auto type = dyn_cast<MemRefType>(operand.get().getType());
     if (!type || !isWholeBytes(type.getElementType()))
       return failure();
-    // Vectors of bits are packed in memory, memrefs of them are not.
-    if (type.getElementType().isInteger() &&
-        type.getElementTypeBitWidth() % 8 != 0)
-      return failure();
     for (AffineExpr result : access.map.getResults()) {
       int64_t dim = cast<AffineDimExpr>(result).getPosition();
       if (dim == last)
@@ -494,15 +490,7 @@ struct Vectorize : rope::impl::VectorizeBase<Vectorize> {
 
   void runOnOperation() override {
     IRRewriter rewriter(&getContext());
-    // Left to itself, a copy between strides becomes a call into a library.
-    getOperation().walk([&](memref::CopyOp op) {
-      if (!isa<MemRefType>(op.getSource().getType()) ||
-          !isa<MemRefType>(op.getTarget().getType()))
-        return;
-      rewriter.setInsertionPoint(op);
-      rewriter.replaceOpWithNewOp<linalg::CopyOp>(op, op.getSource(),
-                                                  op.getTarget());
-    });
+    getOperation().walk([](memref::CopyOp op) { expandCopy(op); });
     SmallVector<linalg::LinalgOp> ops;
     getOperation().walk([&](linalg::LinalgOp op) { ops.push_back(op); });
     for (linalg::LinalgOp op : ops)

@@ -83,8 +83,8 @@ def Vectorize : InterfacePass<"rope-vectorize", "::mlir::FunctionOpInterface"> {
     vectors. Two operands that are the even and the odd elements of one memref
     are read or written as one contiguous vector, deinterleaved or interleaved
     in registers. Operands that do not depend on the inner loops are read
-    outside them. Copies of memrefs count as elementwise operations. Other
-    linalg operations are left as they are.
+    outside them. Copies between strided memrefs count as elementwise
+    operations. Other linalg operations are left as they are.
   }];
   let options = [
     Option<"vectorBits", "vector-bits", "unsigned", /*default=*/"128",
