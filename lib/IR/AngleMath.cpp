@@ -177,7 +177,7 @@ int64_t rope::evaluateTurns(double w) {
                  uint64_t(int64_t(round(lower))));
 }
 
-Value rope::buildTurns(ImplicitLocOpBuilder &b, Value w) {
+Value rope::buildTurns(ImplicitLocOpBuilder &b, Value w, Value *rest) {
   Type f64 = b.getF64Type(), i64 = b.getI64Type();
   Value sum;
   auto times = [&](Value x, double y) -> Value {
@@ -195,10 +195,12 @@ Value rope::buildTurns(ImplicitLocOpBuilder &b, Value w) {
                           arith::NegFOp::create(b, high)),
       times(w, kPerTurnLow));
   Value upper = times(fraction(high, whole), 0x1p32);
-  Value rest = fraction(upper, whole);
-  Value lower =
-      arith::AddFOp::create(b, times(rest, 0x1p32), times(low, 0x1p64));
-  lower = roundWhole(b, lower, sum);
+  Value remainder = fraction(upper, whole);
+  Value exact =
+      arith::AddFOp::create(b, times(remainder, 0x1p32), times(low, 0x1p64));
+  Value lower = roundWhole(b, exact, sum);
+  if (rest)
+    *rest = arith::SubFOp::create(b, exact, lower);
   return arith::AddIOp::create(
       b,
       arith::ShLIOp::create(b, arith::FPToSIOp::create(b, i64, whole),
@@ -212,6 +214,26 @@ CosSin rope::buildExactCosSin(ImplicitLocOpBuilder &b, Value position,
                        type);
 }
 
+/// `whole` (i64, and the same as an f64) positions of `w` radians, in 2^-64
+/// turns.
+static Value phaseOf(ImplicitLocOpBuilder &b, Value whole, Value wholeAsFloat,
+                     Value w, FloatType type) {
+  if (!type.isF64())
+    return arith::MulIOp::create(b, whole, buildTurns(b, w));
+  Value rest;
+  Value phase = arith::MulIOp::create(b, whole, buildTurns(b, w, &rest));
+  Value correction = arith::FPToSIOp::create(
+      b, b.getI64Type(), arith::MulFOp::create(b, wholeAsFloat, rest));
+  return arith::AddIOp::create(b, phase, correction);
+}
+
+CosSin rope::buildExactCosSinOfRadians(ImplicitLocOpBuilder &b, Value position,
+                                       Value w, FloatType type) {
+  Value whole = toI64(b, position);
+  Value asFloat = arith::SIToFPOp::create(b, b.getF64Type(), whole);
+  return cosSinOfPhase(b, phaseOf(b, whole, asFloat, w, type), type);
+}
+
 CosSin rope::buildExactCosSinOfFloat(ImplicitLocOpBuilder &b, Value position,
                                      Value w, FloatType type) {
   FloatType f64 = b.getF64Type();
@@ -219,8 +241,8 @@ CosSin rope::buildExactCosSinOfFloat(ImplicitLocOpBuilder &b, Value position,
   Value wide = toFloat(b, position, f64), sum;
   Value whole = roundWhole(b, wide, sum);
   Value rest = arith::SubFOp::create(b, wide, whole);
-  Value phase = arith::MulIOp::create(b, arith::FPToSIOp::create(b, i64, whole),
-                                      buildTurns(b, w));
+  Value phase =
+      phaseOf(b, arith::FPToSIOp::create(b, i64, whole), whole, w, type);
   // At most half a position of at most 2^20 radians: the whole turns of it go
   // before it is scaled to 2^-64 turns, in two steps that do not overflow.
   Value turns = arith::MulFOp::create(b, arith::MulFOp::create(b, rest, w),

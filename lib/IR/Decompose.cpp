@@ -131,9 +131,11 @@ FailureOr<SmallVector<Value>> TableOp::decomposeOperation(OpBuilder &builder) {
     return SmallVector<Value>(
         getResults().empty() ? ValueRange{} : ValueRange{getCos(), getSin()});
   int64_t rank = getPositionRank();
-  AffineMap ofPosition =
-      AffineMap::getMultiDimIdentityMap(rank + 1, getContext())
-          .getMajorSubMap(rank);
+  AffineMap ofPosition = AffineMap::get(
+      rank + 1, 0,
+      llvm::map_to_vector(llvm::seq(rank),
+                          [&](int64_t dim) { return b.getAffineDimExpr(dim); }),
+      getContext());
   AffineMap ofPair = AffineMap::get(rank + 1, 0, b.getAffineDimExpr(rank));
 
   // The positions of each axis in use, then the frequencies.
@@ -172,9 +174,10 @@ FailureOr<SmallVector<Value>> TableOp::decomposeOperation(OpBuilder &builder) {
       angle = buildF32CosSin(b, position, frequency);
     else if (isa<FloatType>(position.getType()))
       angle = buildExactCosSinOfFloat(b, position, frequency, type);
+    else if (inTurns)
+      angle = buildExactCosSin(b, position, frequency, type);
     else
-      angle = buildExactCosSin(
-          b, position, inTurns ? frequency : buildTurns(b, frequency), type);
+      angle = buildExactCosSinOfRadians(b, position, frequency, type);
     SmallVector<Value> results;
     for (Value value : {angle.cos, angle.sin}) {
       if (!getMagnitude().isExactlyValue(1.0))

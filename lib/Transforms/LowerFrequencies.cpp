@@ -59,7 +59,8 @@ struct BuildScale : OpRewritePattern<ScaleFrequenciesOp> {
   }
 };
 
-/// Pattern: frequencies of an exact table of integer positions -> in turns.
+/// Pattern: frequencies of an exact table of integer positions -> in turns. An
+/// f64 table needs more of them than 64 bits of a turn.
 struct UseTurns : OpRewritePattern<TableOp> {
   using OpRewritePattern::OpRewritePattern;
 
@@ -71,6 +72,8 @@ struct UseTurns : OpRewritePattern<TableOp> {
     if (op.getPrecision() != Precision::exact ||
         isa<FloatType>(getElementTypeOrSelf(op.getPositions().getType())))
       return rewriter.notifyMatchFailure(op, "is not exact, or of floats");
+    if (getElementTypeOrSelf(op.getCos().getType()).isF64())
+      return rewriter.notifyMatchFailure(op, "makes f64 tables");
     rewriter.setInsertionPointAfterValue(op.getFrequencies());
     Value turns = toTurns(rewriter, op.getLoc(), op.getFrequencies());
     rewriter.modifyOpInPlace(op,

@@ -26,8 +26,9 @@ struct CosSin {
 /// of a turn times 2^64, within 2 units. `w` is less than 2^20 in magnitude.
 int64_t evaluateTurns(double w);
 
-/// The same as code: `w` is an f64; returns an i64.
-Value buildTurns(ImplicitLocOpBuilder &b, Value w);
+/// The same as code: `w` is an f64; returns an i64. Where `rest` is given it
+/// becomes an f64: what rounding left out, in the same unit.
+Value buildTurns(ImplicitLocOpBuilder &b, Value w, Value *rest = nullptr);
 
 /// Cosine and sine of `position` (integer or index) times `turns` (i64, see
 /// `buildTurns`) in `type`, f32 or f64. The product wraps at whole turns, so it
@@ -35,9 +36,14 @@ Value buildTurns(ImplicitLocOpBuilder &b, Value w);
 CosSin buildExactCosSin(ImplicitLocOpBuilder &b, Value position, Value turns,
                         FloatType type);
 
+/// The same for a frequency `w` in radians (f64). In f64 what 64 bits of a turn
+/// leave out counts, too: within 1e-15 for positions below 2^31 in magnitude.
+CosSin buildExactCosSinOfRadians(ImplicitLocOpBuilder &b, Value position,
+                                 Value w, FloatType type);
+
 /// Cosine and sine of the float `position` times `w` (f64, radians) in `type`,
-/// f32 or f64. The position is split into a whole number, which goes by turns,
-/// and a fraction.
+/// f32 or f64, as good. The position is split into a whole number, which goes
+/// by turns, and a fraction.
 CosSin buildExactCosSinOfFloat(ImplicitLocOpBuilder &b, Value position, Value w,
                                FloatType type);
 

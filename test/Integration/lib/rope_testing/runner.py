@@ -2,61 +2,35 @@
 #
 # Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The smallest way from text to numbers, so that a test of numbers depends on
-little else: rope-opt, mlir-translate and clang as programs, ctypes for the call.
-
-A module holds as many functions as its text does; compile many at a time.
+"""The smallest way from text to numbers: rope-compile as a program, ctypes for
+the call. A module holds as many functions as its text does; compile many at a
+time.
 """
 
 import ctypes
 import os
-import shutil
 import subprocess
 import tempfile
 
 import numpy as np
 
 
-def tool(*names):
-    """The path of the first of `names` that is on PATH."""
-    for name in names:
-        path = shutil.which(name)
-        if path:
-            return path
-    raise FileNotFoundError(f"none of {', '.join(names)} is on PATH")
-
-
-def _run(command, stdin):
-    done = subprocess.run(command, input=stdin, capture_output=True)
+def run(*command, stdin=""):
+    """What the program `command` prints; raises with its errors."""
+    done = subprocess.run(command, input=stdin.encode(), capture_output=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr.decode()}")
-    return done.stdout
-
-
-def lower(text, cpu="host", features=""):
-    """`text` in the llvm dialect, for the processor `cpu`."""
-    options = f"target-cpu={cpu}"
-    if features:
-        options += f" target-features={features}"
-    return _run([tool("rope-opt"), f"--rope-to-llvm={options}"], text.encode())
+    return done.stdout.decode()
 
 
 class Module:
     """Compiled functions, called by name."""
 
-    def __init__(self, text, cpu="host", features="", optimize="-O1"):
-        llvm_ir = _run(
-            [tool("mlir-translate-22", "mlir-translate"), "--mlir-to-llvmir"],
-            lower(text, cpu, features),
-        )
+    def __init__(self, text, cpu="host", optimize="-O1"):
         with tempfile.TemporaryDirectory() as folder:
             library = os.path.join(folder, "module.so")
-            compiler = tool("clang-22", "clang")
-            _run(
-                [compiler, optimize, "-shared", "-fPIC", "-x", "ir", "-"]
-                + ["-Wno-override-module", "-o", library, "-lm"],
-                llvm_ir,
-            )
+            options = [f"--target-cpu={cpu}", optimize, "-o", library]
+            run("rope-compile", "-", *options, stdin=text)
             self._library = ctypes.CDLL(library)
 
     def call(self, name, *arguments):
