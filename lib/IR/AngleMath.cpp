@@ -245,9 +245,22 @@ CosSin rope::buildExactCosSinOfFloat(ImplicitLocOpBuilder &b, Value position,
       phaseOf(b, arith::FPToSIOp::create(b, i64, whole), whole, w, type);
   // At most half a position of at most 2^20 radians: the whole turns of it go
   // before it is scaled to 2^-64 turns, in two steps that do not overflow.
-  Value turns = arith::MulFOp::create(b, arith::MulFOp::create(b, rest, w),
-                                      real(b, f64, kPerTurnHigh));
-  turns = arith::SubFOp::create(b, turns, roundWhole(b, turns, sum));
+  auto times = [&](Value x, double y) -> Value {
+    return arith::MulFOp::create(b, x, real(b, f64, y));
+  };
+  Value angle = arith::MulFOp::create(b, rest, w);
+  Value high = times(angle, kPerTurnHigh);
+  Value turns = arith::SubFOp::create(b, high, roundWhole(b, high, sum));
+  if (type.isF64()) {
+    // What the two products and the constant left out.
+    Value lost = math::FmaOp::create(b, angle, real(b, f64, kPerTurnHigh),
+                                     arith::NegFOp::create(b, high));
+    Value angleLost =
+        math::FmaOp::create(b, rest, w, arith::NegFOp::create(b, angle));
+    lost = arith::AddFOp::create(b, lost, times(angle, kPerTurnLow));
+    lost = arith::AddFOp::create(b, lost, times(angleLost, kPerTurnHigh));
+    turns = arith::AddFOp::create(b, turns, lost);
+  }
   Value scaled = arith::MulFOp::create(b, turns, real(b, f64, 0x1p62));
   Value fraction = arith::ShLIOp::create(
       b, arith::FPToSIOp::create(b, i64, scaled), integer(b, i64, 2));
