@@ -54,14 +54,17 @@ static LogicalResult verifyOneKind(Operation *op, StringRef label) {
 static LogicalResult verifySizes(Operation *op, StringRef label) {
   for (Type type : op->getOperandTypes()) {
     auto shapedType = cast<ShapedType>(type);
-    std::optional<int64_t> bytes = 8;
+    Type element = shapedType.getElementType();
+    std::optional<int64_t> bytes =
+        element.isIndex() ? 8
+                          : llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
     for (int64_t size : shapedType.getShape())
       if (bytes && !ShapedType::isDynamic(size) && size != 0)
         bytes = llvm::checkedMul(*bytes, size);
     if (!bytes)
       return op->emitOpError("(") << label
-                                  << ") expected sizes whose product fits 64 "
-                                     "bits, but got "
+                                  << ") expected at most 2^63 - 1 bytes, but "
+                                     "got "
                                   << type;
   }
   return success();
@@ -125,7 +128,19 @@ void FrequenciesOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
   setName(getResult(), "frequencies");
 }
 
+/// Compile-time evaluation takes memory and time for each frequency.
+static LogicalResult verifyCount(Operation *op, StringRef label,
+                                 RankedTensorType type) {
+  if (type.getDimSize(0) > (int64_t(1) << 20))
+    return op->emitOpError("(")
+           << label << ") expected at most 2^20 frequencies, but got "
+           << type.getDimSize(0);
+  return success();
+}
+
 LogicalResult FrequenciesOp::verify() {
+  if (failed(verifyCount(*this, "frequencies_c6", getType())))
+    return failure();
   if (getBase().has_value() == getValues().has_value())
     return emitOpError("(frequencies_c1) expected either 'base' or 'values', "
                        "but got ")
@@ -166,6 +181,8 @@ void ScaleFrequenciesOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
 }
 
 LogicalResult ScaleFrequenciesOp::verify() {
+  if (failed(verifyCount(*this, "scale_frequencies_c3", getType())))
+    return failure();
   bool dependent = getScaling().isLengthDependent();
   if (dependent != bool(getLength()))
     return emitOpError("(scale_frequencies_c1) expected ")
@@ -377,15 +394,19 @@ LogicalResult ApplyOp::verify() {
   if (failed(verifySizes(*this, "apply_c10")))
     return failure();
   // One past the last rotated channel; in half pairing that of the last pair's
-  // second channel.
-  if (!ShapedType::isDynamic(pairs) && !ShapedType::isDynamic(head) &&
-      pairs > 0) {
-    std::optional<int64_t> end = llvm::checkedAdd(stride, pairs);
+  // second channel. Holds without pairs as well: the channels before it, and
+  // those between first and second channels, are copied.
+  if (!ShapedType::isDynamic(head)) {
+    int64_t known = ShapedType::isDynamic(pairs) ? 0 : pairs;
+    if (ShapedType::isDynamic(stride))
+      stride = 0;
+    std::optional<int64_t> end = llvm::checkedAdd(stride, known);
     end = end ? llvm::checkedAdd(*end, offset) : std::nullopt;
     if (!end || *end > head)
       return emitOpError("(apply_c7) expected all pairs to lie within ")
-             << head << " channels, but " << pairs << " pairs from channel "
-             << offset << " with a stride of " << stride << " do not";
+             << head << " channels, but " << sizeText(pairs)
+             << " pairs from channel " << offset << " with a stride of "
+             << stride << " do not";
   }
   return success();
 }

@@ -416,8 +416,8 @@ Value Llama3Attr::buildScale(OpBuilder &builder, Location loc, Value w,
         arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, turns, splat(high));
     return arith::SelectOp::create(b, kept, w, stretched);
   }
-  Value keep = arith::MulFOp::create(
-      b, arith::SubFOp::create(b, turns, splat(low)), splat(1 / (high - low)));
+  Value keep = arith::DivFOp::create(
+      b, arith::SubFOp::create(b, turns, splat(low)), splat(high - low));
   keep = arith::MinNumFOp::create(
       b, arith::MaxNumFOp::create(b, keep, splat(0)), splat(1));
   return arith::AddFOp::create(

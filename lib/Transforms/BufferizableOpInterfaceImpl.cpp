@@ -32,8 +32,8 @@ struct Bufferizable
     auto apply = dyn_cast<ApplyOp>(op);
     return apply && apply.getPairing() == apply.getWrittenPairing() &&
            llvm::all_of(operands, [&](OpOperand *operand) {
-             return operand->get() == apply.getX() ||
-                    operand->get() == apply.getInit();
+             return operand == &apply.getXMutable() ||
+                    operand == &apply.getInitMutable();
            });
   }
 

@@ -57,6 +57,10 @@ static std::optional<ArgumentDim> findArgumentDim(func::FuncOp func,
         return std::nullopt;
       value = size.getSource();
       dim = *size.getConstantIndex();
+      // A dimension that is not there is undefined, not invalid.
+      auto type = dyn_cast<RankedTensorType>(value.getType());
+      if (!type || dim < 0 || dim >= type.getRank())
+        return std::nullopt;
       continue;
     }
     AffineMap bound;

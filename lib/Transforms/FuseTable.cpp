@@ -25,7 +25,9 @@ using namespace mlir::rope;
 /// The table that makes cosine and sine of `apply`, if nothing else uses it.
 static TableOp findOwnTable(ApplyOp apply) {
   auto table = apply.getCos().getDefiningOp<TableOp>();
-  bool isOwn = table && apply.getCos() == table->getResult(0) &&
+  // A table in front of a loop is made once for all of its rounds.
+  bool isOwn = table && table->getBlock() == apply->getBlock() &&
+               apply.getCos() == table->getResult(0) &&
                apply.getSin() == table->getResult(1) &&
                llvm::all_of(table->getUsers(),
                             [&](Operation *user) { return user == apply; });

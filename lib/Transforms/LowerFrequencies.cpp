@@ -14,6 +14,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include <cmath>
 
 namespace mlir::rope {
 #define GEN_PASS_DEF_LOWERFREQUENCIES
@@ -106,8 +107,28 @@ private:
   }
 };
 
+/// Reports frequencies that are known and too large for exact angles, which a
+/// base or factors below one can give.
+LogicalResult verifyRange(TableOp op) {
+  std::optional<SmallVector<double>> w =
+      evaluateFrequencies(op.getFrequencies());
+  if (!w)
+    return success();
+  for (auto [i, frequency] : llvm::enumerate(*w))
+    if (!(std::fabs(frequency) < 0x1p20))
+      return op.emitOpError("expected frequencies to be finite and less than "
+                            "2^20 in magnitude, but pair ")
+             << i << " has " << frequency;
+  return success();
+}
+
 struct LowerFrequencies : rope::impl::LowerFrequenciesBase<LowerFrequencies> {
   void runOnOperation() override {
+    WalkResult known = getOperation().walk([](TableOp op) -> WalkResult {
+      return verifyRange(op);
+    });
+    if (known.wasInterrupted())
+      return signalPassFailure();
     RewritePatternSet patterns(&getContext());
     populateLowerFrequenciesPatterns(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))

@@ -112,10 +112,13 @@ static bool isContiguous(MemRefType type) {
          !strides.empty() && strides.back() == 1;
 }
 
-/// Vectors of i1 and the like are packed bits in memory, memrefs are not.
-static bool isWholeBytes(Type element) {
-  return VectorType::isValidElementType(element) &&
-         (element.isIndex() || element.getIntOrFloatBitWidth() % 8 == 0);
+/// Whether vectors of `type` lie in memory as its elements do: those of other
+/// widths, such as i1, are packed.
+static bool isVectorElement(Type type) {
+  if (type.isIndex())
+    return true;
+  return type.isIntOrFloat() && type.getIntOrFloatBitWidth() >= 8 &&
+         llvm::isPowerOf2_64(type.getIntOrFloatBitWidth());
 }
 
 LogicalResult Vectorizer::analyze() {
@@ -141,7 +144,7 @@ LogicalResult Vectorizer::analyze() {
     if (!access.map.isProjectedPermutation())
       return failure();
     auto type = dyn_cast<MemRefType>(operand.get().getType());
-    if (!type || !isWholeBytes(type.getElementType()))
+    if (!type || !isVectorElement(type.getElementType()))
       return failure();
     for (AffineExpr result : access.map.getResults()) {
       int64_t dim = cast<AffineDimExpr>(result).getPosition();

@@ -28,6 +28,13 @@ def Rope_Dialect : Dialect {
 
     The first two are pure operations on small tensors and stay symbolic. The
     others are in destination style, on tensors or on memrefs.
+
+    Rules of the scaling attributes:
+    - (scaling_c1) numbers are f64, finite and greater than zero;
+    - (scaling_c2) the numbers of lists are finite and greater than zero;
+    - (scaling_c3) the `base` of `#rope.yarn` is greater than one;
+    - (scaling_c4) the `low_freq_factor` of `#rope.llama3` does not exceed its
+      `high_freq_factor`.
   }];
   let dependentDialects = ["::mlir::affine::AffineDialect",
                            "::mlir::arith::ArithDialect",

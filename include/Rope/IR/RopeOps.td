@@ -51,7 +51,8 @@ def Rope_FrequenciesOp : Rope_Op<"frequencies", [Pure,
     - (frequencies_c2) `base` is finite and greater than zero;
     - (frequencies_c3) `values` has the type of the result;
     - (frequencies_c4) `values` are finite and less than 2^20 in magnitude;
-    - (frequencies_c5) `dimension` comes with `base` and is greater than zero.
+    - (frequencies_c5) `dimension` comes with `base` and is greater than zero;
+    - (frequencies_c6) there are at most 2^20 frequencies.
 
     Example:
 
@@ -84,7 +85,8 @@ def Rope_ScaleFrequenciesOp : Rope_Op<"scale_frequencies", [Pure,
 
     Rules:
     - (scale_frequencies_c1) `length` is given iff the rule depends on it;
-    - (scale_frequencies_c2) the rule accepts the number of frequencies.
+    - (scale_frequencies_c2) the rule accepts the number of frequencies;
+    - (scale_frequencies_c3) there are at most 2^20 frequencies.
 
     Example:
 
@@ -154,7 +156,7 @@ def Rope_TableOp : Rope_StructuredOp<"table"> {
     - (table_c6) `axes` has one entry for each frequency, each not negative and
       below the number of axes in `positions`;
     - (table_c7) `magnitude` is finite;
-    - (table_c8) no product of static sizes exceeds 2^63 - 1 bytes.
+    - (table_c8) the product of static sizes does not exceed 2^63 - 1 bytes.
 
     Example:
 
@@ -222,12 +224,13 @@ def Rope_ApplyOp : Rope_StructuredOp<"apply"> {
     - (apply_c5) `position_dims` are distinct dimensions of `x` before its last;
     - (apply_c6) the leading sizes of the tables are those of the dimensions of
       `x` they follow;
-    - (apply_c7) `offset` is not negative, and all pairs lie within the head;
+    - (apply_c7) `offset` is not negative, and all pairs lie within the head
+      (without pairs, `offset` and `offset + pair_stride` do);
     - (apply_c8) `pair_stride` comes with half pairing and is not less than the
       number of pairs;
     - (apply_c9) `pair_stride` is the number of pairs where `result_pairing`
       differs from `pairing`;
-    - (apply_c10) no product of static sizes exceeds 2^63 - 1 bytes;
+    - (apply_c10) the product of static sizes does not exceed 2^63 - 1 bytes;
     - (apply_c11) a memref is not rotated onto itself where `result_pairing`
       differs from `pairing`.
 

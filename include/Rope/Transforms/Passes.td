@@ -34,6 +34,7 @@ def LowerFrequencies
     lengths are constants, in extended precision, to a constant. Chains that
     read a length become code that computes them once, where they stand. Exact
     tables of integer positions take their frequencies in turns (i64) after it.
+    Known frequencies of a table that are not below 2^20 are an error.
   }];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
