@@ -36,7 +36,7 @@ public:
   Scanner(MLIRContext *context, StringRef text, StringRef fileName)
       : context(context), text(text), fileName(fileName) {}
 
-  /// The text for the parser, with numbers in place of Python's words.
+  /// The text for the parser, without Python's words.
   FailureOr<std::string> run();
 
 private:
@@ -110,9 +110,11 @@ FailureOr<std::string> Scanner::run() {
       i += quoted.size();
       continue;
     }
-    StringRef word = rest.take_while([](char c) { return llvm::isAlpha(c); });
-    if (word == "NaN" || word == "Infinity") {
-      result += "1e999";
+    // Words that Python writes for numbers that JSON has not.
+    StringRef word = rest.take_while(
+        [](char c) { return llvm::isAlpha(c) || c == '-'; });
+    if (word == "NaN" || word == "Infinity" || word == "-Infinity") {
+      result += ("\"" + word + "\"").str();
       i += word.size();
       continue;
     }

@@ -26,7 +26,7 @@ inline constexpr unsigned maxJSONDepth = 64;
 /// is not UTF-8, deeper nesting than `maxJSONDepth` (the parser of LLVM calls
 /// itself for each level), keys that occur twice in an object (it would take
 /// the last) and whatever is not JSON. `NaN`, `Infinity` and `-Infinity`, which
-/// Python writes, are read as an infinite number.
+/// Python writes, are read as strings.
 FailureOr<llvm::json::Value>
 parseCheckedJSON(MLIRContext *context, StringRef text, StringRef fileName);
 
