@@ -111,8 +111,8 @@ FailureOr<std::string> Scanner::run() {
       continue;
     }
     // Words that Python writes for numbers that JSON has not.
-    StringRef word = rest.take_while(
-        [](char c) { return llvm::isAlpha(c) || c == '-'; });
+    StringRef word =
+        rest.take_while([](char c) { return llvm::isAlpha(c) || c == '-'; });
     if (word == "NaN" || word == "Infinity" || word == "-Infinity") {
       result += ("\"" + word + "\"").str();
       i += word.size();

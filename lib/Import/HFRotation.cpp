@@ -215,7 +215,7 @@ LogicalResult Reader::readKinds(SmallVectorImpl<HFRotation> &kinds) {
     return failure();
 
   std::optional<json::Value> defaults;
-  if (!rope && model->ropeParameters) {
+  if ((!rope || rope.object->empty()) && model->ropeParameters) {
     defaults = llvm::cantFail(json::parse(model->ropeParameters));
     rope = {defaults->getAsObject(), text.keyOf("rope_parameters.")};
   }
@@ -227,9 +227,14 @@ LogicalResult Reader::readKinds(SmallVectorImpl<HFRotation> &kinds) {
     for (const auto &[key, value] : *rope.object)
       if (value.getAsObject() && isKind(key, *value.getAsObject()))
         nested.push_back(key);
-    llvm::sort(nested); // Objects have no order of their own.
   }
   isFlat = nested.empty();
+  // Where the class has these two, one that is not told has the defaults.
+  if (!isFlat && model->layers == HFLayers::fullSliding)
+    for (StringRef kind : {"full_attention", "sliding_attention"})
+      if (!llvm::is_contained(nested, kind))
+        nested.push_back(kind);
+  llvm::sort(nested); // Objects have no order of their own.
   flatRope = isFlat ? rope : HFBlock();
 
   auto read = [&](StringRef kind, StringRef suffix, const HFBlock &block) {
@@ -287,7 +292,8 @@ LogicalResult Reader::readKind(StringRef kind, const HFBlock &rope,
   SmallVector<long double> w;
   double dimension = rotation.dimension.value_or(2 * rotation.pairs);
   for (int64_t i = 0; i < rotation.pairs; ++i)
-    w.push_back(std::pow((long double)rotation.base, -2.0L * i / dimension));
+    w.push_back(std::pow(static_cast<long double>(rotation.base),
+                         -2.0L * i / dimension));
   for (double length : {1.0, double(maxInteger)})
     for (long double scaled :
          rotation.scaling ? rotation.scaling.scale(w, length) : w)
@@ -497,8 +503,8 @@ LogicalResult Reader::readHeadDim(StringRef kind, HFRotation &rotation) {
     return error(widthKey) << "expected at most the " << *headDim
                            << " channels of a head, but got " << width;
   rotation.offset = isSplit ? *headDim - width : 0;
-  // Without a configuration's word for it: files that tell heads by `dim` hold
-  // the layout of checkpoints that are not for this library.
+  // Files that say `n_heads` but neither of these are not for this library, but
+  // beside checkpoints in their original layout.
   if (!find(root, {"model_type", "hidden_size"}) && find(root, {"n_heads"}))
     rotation.pairing = Pairing::interleaved;
   return success();
