@@ -56,8 +56,9 @@ static LogicalResult verifySizes(Operation *op, StringRef label) {
     auto shapedType = cast<ShapedType>(type);
     Type element = shapedType.getElementType();
     std::optional<int64_t> bytes =
-        element.isIndex() ? 8
-                          : llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
+        element.isIndex()
+            ? 8
+            : llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
     for (int64_t size : shapedType.getShape())
       if (bytes && !ShapedType::isDynamic(size) && size != 0)
         bytes = llvm::checkedMul(*bytes, size);

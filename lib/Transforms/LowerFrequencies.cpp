@@ -124,9 +124,8 @@ LogicalResult verifyRange(TableOp op) {
 
 struct LowerFrequencies : rope::impl::LowerFrequenciesBase<LowerFrequencies> {
   void runOnOperation() override {
-    WalkResult known = getOperation().walk([](TableOp op) -> WalkResult {
-      return verifyRange(op);
-    });
+    WalkResult known = getOperation().walk(
+        [](TableOp op) -> WalkResult { return verifyRange(op); });
     if (known.wasInterrupted())
       return signalPassFailure();
     RewritePatternSet patterns(&getContext());

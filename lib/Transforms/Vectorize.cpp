@@ -205,12 +205,12 @@ void Vectorizer::findPartners() {
       auto evens = even.getMixedOffsets(), odds = odd.getMixedOffsets();
       std::optional<int64_t> first = getConstantIntValue(evens.back());
       std::optional<int64_t> second = getConstantIntValue(odds.back());
-      auto outerOf = [](auto values) { return ArrayRef(values).drop_back(); };
-      if (!first || !second || *second != *first + 1 ||
-          !isEqualConstantIntOrValueArray(outerOf(evens), outerOf(odds)) ||
+      auto agree = [](ArrayRef<OpFoldResult> a, ArrayRef<OpFoldResult> b) {
+        return isEqualConstantIntOrValueArray(a.drop_back(), b.drop_back());
+      };
+      if (!first || !second || *second != *first + 1 || !agree(evens, odds) ||
           even.getMixedSizes() != odd.getMixedSizes() ||
-          !isEqualConstantIntOrValueArray(outerOf(even.getMixedStrides()),
-                                          outerOf(odd.getMixedStrides())))
+          !agree(even.getMixedStrides(), odd.getMixedStrides()))
         continue;
       accesses[i].partner = j;
       accesses[j].partner = i;
