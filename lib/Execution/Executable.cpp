@@ -99,6 +99,13 @@ struct Executable::Frame {
   SmallVector<void *> packed;
 };
 
+/// A sanitizer would look for the function's type in front of its code, where
+/// code that was made at run time has nothing.
+LLVM_NO_SANITIZE("function")
+static void invoke(void (*entry)(void **), MutableArrayRef<void *> packed) {
+  entry(packed.data());
+}
+
 static SmallVector<int64_t> makeDescriptor(Array &array) {
   auto address = static_cast<int64_t>(reinterpret_cast<intptr_t>(array.data()));
   SmallVector<int64_t> words = {address, address, 0};
@@ -293,7 +300,7 @@ Executable::call(MutableArrayRef<Array> arguments) {
   Expected<std::unique_ptr<Frame>> frame = prepare(arguments);
   if (!frame)
     return frame.takeError();
-  entry((*frame)->packed.data());
+  invoke(entry, (*frame)->packed);
   if (signature.resultDims)
     return std::move((*frame)->results);
   return takeReturned(**frame, arguments);
@@ -311,7 +318,7 @@ Executable::benchmark(MutableArrayRef<Array> arguments, unsigned numCalls) {
   auto measure = [&](unsigned batch) {
     auto start = Clock::now();
     for (unsigned i = 0; i < batch; ++i)
-      entry((*frame)->packed.data());
+      invoke(entry, (*frame)->packed);
     std::chrono::duration<double, std::nano> time = Clock::now() - start;
     if (returns && !failure)
       failure = takeReturned(**frame, arguments).takeError();

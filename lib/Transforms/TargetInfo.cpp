@@ -77,10 +77,12 @@ Expected<TargetInfo> mlir::rope::resolveTarget(StringRef triple, StringRef cpu,
         "', expected one of: " + names(known->getAllProcessorDescriptions()));
 
   SubtargetFeatures resolved;
-  if (features == "host" || (cpu == "host" && features.empty())) {
+  // The processor's name says too much in a virtual machine that hides some of
+  // its features; those that are given follow and prevail.
+  if (features == "host" || cpu == "host")
     for (auto &[name, isOn] : sys::getHostCPUFeatures())
       resolved.AddFeature(name, isOn);
-  } else {
+  if (features != "host") {
     SmallVector<StringRef> parts;
     features.split(parts, ',', -1, /*KeepEmpty=*/false);
     for (StringRef part : parts) {

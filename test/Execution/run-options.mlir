@@ -14,6 +14,8 @@
 // TARGET: error: unknown target 'toaster': expected cpu
 // RUN: not rope-run %s --input=5xf32=3 --target-cpu=toaster 2>&1 | FileCheck %s --check-prefix=CPU
 // CPU: error: unknown processor 'toaster' for
+// RUN: rope-run %s --input=5xf32=3 --target-features=host | FileCheck %s --check-prefix=HOST
+// HOST: [6, 6, 6, 6, 6]
 // RUN: not rope-run %s --input=5xf32=3 --target-features=+toast 2>&1 | FileCheck %s --check-prefix=FEATURE
 // FEATURE: error: unknown feature 'toast' for
 // RUN: not rope-run %s --input=5xf32=3 -O4 2>&1 | FileCheck %s --check-prefix=LEVEL

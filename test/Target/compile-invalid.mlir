@@ -44,9 +44,12 @@
 // RUN: not rope-compile %t/absent.mlir -o %t/model.s 2>&1 | FileCheck %s --check-prefix=FILE
 // FILE: error: cannot read '{{.*}}absent.mlir'
 // RUN: echo 'func.func @f() { "other.op"() : () -> () return }' | not rope-compile -o %t/model.s --emit=s 2>&1 | FileCheck %s --check-prefix=DIALECT
-// DIALECT: error: {{.*}}"other.op"
-// RUN: echo 'func.func @f() { %%x = tensor.empty() : tensor<2x!llvm.ptr> return }' | not rope-compile -o %t/model.s 2>&1 | FileCheck %s --check-prefix=LOWER
-// LOWER: error:
+// DIALECT: error: operation being parsed with an unregistered dialect
+// RUN: echo 'func.func @f(%%x: !shape.shape) { return }' | not rope-compile -o %t/model.s 2>&1 | FileCheck %s --check-prefix=LOWER
+// LOWER: error: cannot be converted to LLVM IR
+// LOWER: error: cannot translate '-' to LLVM IR
+// RUN: echo 'func.func @f(%%x: tensor<*xf32>) { return }' | not rope-compile -o %t/model.so 2>&1 | FileCheck %s --check-prefix=UNRANKED
+// UNRANKED: error: function 'f' cannot be called from C: argument 0 has type tensor<*xf32>
 
 // Without a linker there is no library; what is missing is said.
 // RUN: not env PATH=%t %rope_lib_dir/../bin/rope-compile %s -o %t/model.so 2>&1 | FileCheck %s --check-prefix=LINKER
