@@ -1,0 +1,94 @@
+// RUN: rope-opt %s --split-input-file --resolve-ranked-shaped-type-result-dims --canonicalize="test-convergence" | FileCheck %s --check-prefix=REIFY
+// RUN: rope-opt %s --split-input-file --canonicalize="test-convergence" --cse | FileCheck %s --check-prefix=CSE
+// RUN: rope-opt %s --split-input-file --loop-invariant-code-motion | FileCheck %s --check-prefix=LICM
+
+// A result has the sizes of its destination.
+
+// REIFY-LABEL: @reify(
+// REIFY-SAME: %[[C:[a-z0-9]+]]: tensor<?x64xf32>, %[[S:[a-z0-9]+]]: tensor<?x64xf32>, %{{.*}}: tensor<?x?x32x128xbf16>, %[[INIT:[a-z0-9]+]]: tensor<?x?x32x128xbf16>)
+// REIFY-DAG: %[[C0:.*]] = arith.constant 0 : index
+// REIFY-DAG: %[[C1:.*]] = arith.constant 1 : index
+// REIFY-DAG: %[[C32:.*]] = arith.constant 32 : index
+// REIFY-DAG: %[[A:.*]] = tensor.dim %[[C]], %[[C0]]
+// REIFY-DAG: %[[B:.*]] = tensor.dim %[[S]], %[[C0]]
+// REIFY-DAG: %[[D:.*]] = tensor.dim %[[INIT]], %[[C1]]
+// REIFY: return %[[A]], %[[B]], %[[D]], %[[C32]]
+func.func @reify(%p: tensor<?xi64>, %f: tensor<64xf64>, %c: tensor<?x64xf32>, %s: tensor<?x64xf32>,
+                 %x: tensor<?x?x32x128xbf16>, %init: tensor<?x?x32x128xbf16>) -> (index, index, index, index) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
+  %cos, %sin = rope.table ins(%p, %f : tensor<?xi64>, tensor<64xf64>) outs(%c, %s : tensor<?x64xf32>, tensor<?x64xf32>)
+  %y = rope.apply ins(%x, %cos, %sin : tensor<?x?x32x128xbf16>, tensor<?x64xf32>, tensor<?x64xf32>)
+                  outs(%init : tensor<?x?x32x128xbf16>) {pairing = #rope.pairing<half>, position_dims = array<i64: 1>}
+  %d0 = tensor.dim %cos, %c0 : tensor<?x64xf32>
+  %d1 = tensor.dim %sin, %c0 : tensor<?x64xf32>
+  %d2 = tensor.dim %y, %c1 : tensor<?x?x32x128xbf16>
+  %d3 = tensor.dim %y, %c2 : tensor<?x?x32x128xbf16>
+  return %d0, %d1, %d2, %d3 : index, index, index, index
+}
+
+// -----
+
+// Equal chains and equal tables become one; frequencies stay symbolic.
+
+// CSE-LABEL: @equal_tables(
+// CSE: rope.frequencies
+// CSE-NOT: rope.frequencies
+// CSE: rope.scale_frequencies
+// CSE-NOT: rope.scale_frequencies
+// CSE: %[[C:.*]], %{{.*}} = rope.table
+// CSE-NOT: rope.table
+// CSE: return %[[C]], %[[C]]
+func.func @equal_tables(%p: tensor<?xi64>, %c: tensor<?x2xf32>, %s: tensor<?x2xf32>) -> (tensor<?x2xf32>, tensor<?x2xf32>) {
+  %f = rope.frequencies base(1.0e4) : tensor<2xf64>
+  %g = rope.scale_frequencies %f by(#rope.linear<factor = 2.0>) : tensor<2xf64>
+  %cos, %sin = rope.table ins(%p, %g : tensor<?xi64>, tensor<2xf64>) outs(%c, %s : tensor<?x2xf32>, tensor<?x2xf32>)
+  %f1 = rope.frequencies base(1.0e4) : tensor<2xf64>
+  %g1 = rope.scale_frequencies %f1 by(#rope.linear<factor = 2.0>) : tensor<2xf64>
+  %cos1, %sin1 = rope.table ins(%p, %g1 : tensor<?xi64>, tensor<2xf64>) outs(%c, %s : tensor<?x2xf32>, tensor<?x2xf32>)
+  return %cos, %cos1 : tensor<?x2xf32>, tensor<?x2xf32>
+}
+
+// -----
+
+// What nobody reads goes, on tensors alone.
+
+// CSE-LABEL: @unused(
+// CSE-NOT: rope.frequencies
+// CSE-NOT: tensor
+// CSE: rope.apply ins({{.*}} : memref<4xf32>
+// CSE-NEXT: return
+func.func @unused(%m: memref<4xf32>, %c: memref<2xf32>, %p: i64) {
+  %f = rope.frequencies base(1.0e4) : tensor<2xf64>
+  %t = tensor.from_elements %p : tensor<i64>
+  %e = tensor.empty() : tensor<2xf32>
+  %cos, %sin = rope.table ins(%t, %f : tensor<i64>, tensor<2xf64>) outs(%e, %e : tensor<2xf32>, tensor<2xf32>)
+  rope.apply ins(%m, %c, %c : memref<4xf32>, memref<2xf32>, memref<2xf32>) outs(%m : memref<4xf32>)
+             {pairing = #rope.pairing<half>, position_dims = array<i64>}
+  return
+}
+
+// -----
+
+// A table of static shape may be made before a loop that perhaps never runs; one
+// whose sizes may disagree only where it stands; on memrefs effects keep it.
+
+// LICM-LABEL: @speculation(
+// LICM: rope.frequencies
+// LICM: rope.table ins({{.*}} : tensor<4xi64>
+// LICM: scf.for
+// LICM-NEXT: rope.table ins({{.*}} : tensor<?xi64>
+// LICM: rope.table ins({{.*}} : memref<4xi64>
+func.func @speculation(%n: index, %p: tensor<4xi64>, %c: tensor<4x2xf32>, %dp: tensor<?xi64>, %dc: tensor<?x2xf32>,
+                       %mp: memref<4xi64>, %mf: memref<2xi64>, %mc: memref<4x2xf32>, %ms: memref<4x2xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  scf.for %i = %c0 to %n step %c1 {
+    %f = rope.frequencies base(1.0e4) : tensor<2xf64>
+    %cos, %sin = rope.table ins(%p, %f : tensor<4xi64>, tensor<2xf64>) outs(%c, %c : tensor<4x2xf32>, tensor<4x2xf32>)
+    %cos1, %sin1 = rope.table ins(%dp, %f : tensor<?xi64>, tensor<2xf64>) outs(%dc, %dc : tensor<?x2xf32>, tensor<?x2xf32>)
+    rope.table ins(%mp, %mf : memref<4xi64>, memref<2xi64>) outs(%mc, %ms : memref<4x2xf32>, memref<4x2xf32>)
+  }
+  return
+}
