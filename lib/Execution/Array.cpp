@@ -132,24 +132,11 @@ static std::string getElement(const Array &array, int64_t index) {
   }
   if (type.isInteger(1))
     return *pointer ? "true" : "false";
-  int64_t value = 0;
-  switch (array.getElementBytes()) {
-  case 1:
-    value = load<int8_t>(pointer);
-    break;
-  case 2:
-    value = load<int16_t>(pointer);
-    break;
-  case 4:
-    value = load<int32_t>(pointer);
-    break;
-  default:
-    value = load<int64_t>(pointer);
-  }
-  if (!type.isUnsignedInteger())
+  uint64_t value = 0;
+  memcpy(&value, pointer, array.getElementBytes());
+  if (type.isUnsignedInteger())
     return std::to_string(value);
-  return std::to_string(uint64_t(value) & llvm::maskTrailingOnes<uint64_t>(
-                                              8 * array.getElementBytes()));
+  return std::to_string(llvm::SignExtend64(value, 8 * array.getElementBytes()));
 }
 
 void rope::printArray(const Array &array, llvm::raw_ostream &os) {

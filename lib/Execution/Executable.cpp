@@ -206,7 +206,7 @@ Executable::prepare(MutableArrayRef<Array> arguments) {
       if (isArray(result))
         bytes = (3 + 2 * cast<ShapedType>(result).getRank()) * 8;
       else
-        bytes = alignment = *getElementBytes(result);
+        bytes = alignment = getElementBytes(result).value_or(8);
       end = llvm::alignTo(end, alignment);
       frame->returnedOffsets.push_back(end);
       end += bytes;
@@ -214,13 +214,14 @@ Executable::prepare(MutableArrayRef<Array> arguments) {
   frame->returned.assign(llvm::divideCeil(end, 8), 0);
   frame->returnedPointer = frame->returned.data();
   if (returns && !returnsScalar)
-    frame->packed.push_back(&frame->returnedPointer);
+    frame->packed.push_back(static_cast<void *>(&frame->returnedPointer));
   for (auto [index, argument] : llvm::enumerate(arguments))
     frame->packed.push_back(isArray(type.getInput(index))
                                 ? static_cast<void *>(&frame->pointers[index])
                                 : argument.data());
   for (size_t index = 0; index < frame->results.size(); ++index)
-    frame->packed.push_back(&frame->pointers[arguments.size() + index]);
+    frame->packed.push_back(
+        static_cast<void *>(&frame->pointers[arguments.size() + index]));
   if (returnsScalar)
     frame->packed.push_back(frame->returnedPointer);
   return frame;
@@ -251,26 +252,31 @@ Executable::takeReturned(Frame &frame, ArrayRef<Array> arguments) {
   SmallVector<Array> results;
   // Results may share memory with each other and with arguments, and constants
   // carry a mark in place of an allocation: each block is freed once, or never.
-  constexpr int64_t constantMark = 0xdeadbeef;
-  llvm::SmallDenseSet<int64_t> owned;
+  constexpr uintptr_t constantMark = 0xdeadbeef;
+  llvm::SmallDenseSet<char *> owned;
   Error failure = Error::success();
   for (auto [index, type] : llvm::enumerate(signature.type.getResults())) {
     const char *value = base + frame.returnedOffsets[index];
-    SmallVector<int64_t> words(1);
+    char *allocated = nullptr, *data = nullptr;
+    SmallVector<int64_t> words;
     ArrayRef<int64_t> sizes, strides;
+    int64_t offset = 0;
     Type element = type;
     if (isArray(type)) {
       auto shaped = cast<ShapedType>(type);
       element = shaped.getElementType();
-      words.resize(3 + 2 * shaped.getRank());
-      memcpy(words.data(), value, words.size() * 8);
-      sizes = ArrayRef(words).slice(3, shaped.getRank());
+      memcpy(static_cast<void *>(&allocated), value, 8);
+      memcpy(static_cast<void *>(&data), value + 8, 8);
+      words.resize(1 + 2 * shaped.getRank());
+      memcpy(words.data(), value + 16, words.size() * 8);
+      offset = words.front();
+      sizes = ArrayRef(words).slice(1, shaped.getRank());
       strides = ArrayRef(words).take_back(shaped.getRank());
       bool isArgument = llvm::any_of(arguments, [&](const Array &argument) {
-        return reinterpret_cast<intptr_t>(argument.data()) == words[0];
+        return argument.data() == allocated;
       });
-      if (!isArgument && words[0] != constantMark)
-        owned.insert(words[0]);
+      if (!isArgument && reinterpret_cast<uintptr_t>(allocated) != constantMark)
+        owned.insert(allocated);
     }
     if (failure)
       continue;
@@ -280,16 +286,14 @@ Executable::takeReturned(Frame &frame, ArrayRef<Array> arguments) {
                                   llvm::toString(array.takeError()));
       continue;
     }
-    if (isArray(type)) {
-      auto *data = reinterpret_cast<const char *>(words[1]);
-      copyStrided(data + words[2] * array->getElementBytes(), strides, *array);
-    } else {
+    if (isArray(type))
+      copyStrided(data + offset * array->getElementBytes(), strides, *array);
+    else
       memcpy(array->data(), value, array->getElementBytes());
-    }
     results.push_back(std::move(*array));
   }
-  for (int64_t address : owned)
-    std::free(reinterpret_cast<void *>(address));
+  for (char *allocated : owned)
+    std::free(allocated);
   if (failure)
     return std::move(failure);
   return std::move(results);

@@ -12,6 +12,7 @@
 #include "llvm/Support/CheckedArithmetic.h"
 #include "llvm/Support/Endian.h"
 #include "llvm/Support/FileSystem.h"
+#include <tuple>
 
 using namespace mlir;
 using namespace mlir::rope;
@@ -178,8 +179,9 @@ public:
     other.isOpen = false;
   }
   ~Reader() {
+    // Nothing was written, so nothing can be lost here.
     if (isOpen)
-      fs::closeFile(file);
+      std::ignore = fs::closeFile(file);
   }
 
   /// Fills as much of `bytes` as there is and returns how much that was.
@@ -302,7 +304,7 @@ static Expected<Array> read(StringRef path, Type expected) {
   // Counted before anything is allocated: a header of a hundred bytes can ask
   // for any amount.
   std::optional<uint64_t> size = reader->size();
-  std::optional<uint64_t> bytes = *getElementBytes(element);
+  std::optional<uint64_t> bytes = getElementBytes(element);
   for (int64_t dim : header->shape)
     if (bytes)
       bytes = llvm::checkedMulUnsigned(*bytes, uint64_t(dim));
@@ -322,7 +324,7 @@ static Expected<Array> read(StringRef path, Type expected) {
     return numExtra.takeError();
   if (*numExtra)
     return createStringError("has more bytes of data than the " +
-                             Twine(*bytes) + " of " +
+                             Twine(array->bytes().size()) + " of " +
                              describeShape(element, header->shape));
   // A bool is 0 or 1, in the compiled code as in NumPy.
   if (element.isInteger(1))

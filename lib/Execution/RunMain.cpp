@@ -211,7 +211,8 @@ static Error run(const Options &options, MLIRContext *context) {
     std::string reason;
     if (llvm::sys::DynamicLibrary::LoadLibraryPermanently(library.c_str(),
                                                           &reason))
-      return createStringError("cannot load '" + library + "': " + reason);
+      return createStringError(Twine("cannot load '") + library +
+                               "': " + reason);
   }
 
   OwningOpRef<ModuleOp> module = loadModule(options.file, context);

@@ -24,7 +24,7 @@ using llvm::Error;
 using llvm::Expected;
 
 namespace {
-enum class OutputKind { ir, assembly, object, library };
+enum class OutputKind : uint8_t { ir, assembly, object, library };
 
 struct Options {
   cl::OptionCategory category{"rope-compile options"};
