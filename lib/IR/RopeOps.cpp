@@ -397,17 +397,15 @@ LogicalResult ApplyOp::verify() {
   // One past the last rotated channel; in half pairing that of the last pair's
   // second channel. Holds without pairs as well: the channels before it, and
   // those between first and second channels, are copied.
-  if (!ShapedType::isDynamic(head)) {
-    int64_t known = ShapedType::isDynamic(pairs) ? 0 : pairs;
-    if (ShapedType::isDynamic(stride))
-      stride = 0;
-    std::optional<int64_t> end = llvm::checkedAdd(stride, known);
-    end = end ? llvm::checkedAdd(*end, offset) : std::nullopt;
-    if (!end || *end > head)
-      return emitOpError("(apply_c7) expected all pairs to lie within ")
-             << head << " channels, but " << sizeText(pairs)
-             << " pairs from channel " << offset << " with a stride of "
-             << stride << " do not";
-  }
+  int64_t known = ShapedType::isDynamic(pairs) ? 0 : pairs;
+  if (ShapedType::isDynamic(stride))
+    stride = 0;
+  std::optional<int64_t> end = llvm::checkedAdd(stride, known);
+  end = end ? llvm::checkedAdd(*end, offset) : std::nullopt;
+  if (!end || (!ShapedType::isDynamic(head) && *end > head))
+    return emitOpError("(apply_c7) expected all pairs to lie within ")
+           << sizeText(head) << " channels, but " << sizeText(pairs)
+           << " pairs from channel " << offset << " with a stride of "
+           << stride << " do not";
   return success();
 }

@@ -178,6 +178,10 @@ template <typename OpTy>
 static FailureOr<TilingResult> tile(OpBuilder &b, OpTy op,
                                     ArrayRef<OpFoldResult> offsets,
                                     ArrayRef<OpFoldResult> sizes) {
+  // A slice of nothing would start out of bounds.
+  for (Value operand : op->getOperands())
+    if (llvm::is_contained(cast<ShapedType>(operand.getType()).getShape(), 0))
+      return failure();
   SmallVector<Operation *> slices;
   SmallVector<Value> operands;
   for (OpOperand &operand : op->getOpOperands()) {

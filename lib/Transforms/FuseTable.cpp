@@ -43,6 +43,11 @@ LogicalResult rope::fuseTable(RewriterBase &rewriter, ApplyOp apply) {
   if (apply.getPositionDims().empty())
     return rewriter.notifyMatchFailure(apply, "has one position for all");
 
+  // A slice of nothing would start out of bounds.
+  for (Value value : {apply.getX(), apply.getCos()})
+    if (llvm::is_contained(cast<ShapedType>(value.getType()).getShape(), 0))
+      return rewriter.notifyMatchFailure(apply, "is empty");
+
   // One position at a time: its row of the table stays in the first cache.
   int64_t dims = cast<RankedTensorType>(apply.getX().getType()).getRank() - 1;
   SmallVector<OpFoldResult> tileSizes(dims, rewriter.getIndexAttr(0));
@@ -73,7 +78,7 @@ namespace {
 struct FuseTable : rope::impl::FuseTableBase<FuseTable> {
   void runOnOperation() override {
     SmallVector<ApplyOp> applies;
-    getOperation().walk([&](ApplyOp apply) { applies.push_back(apply); });
+    getOperation()->walk([&](ApplyOp apply) { applies.push_back(apply); });
     IRRewriter rewriter(&getContext());
     for (ApplyOp apply : applies)
       (void)fuseTable(rewriter, apply);

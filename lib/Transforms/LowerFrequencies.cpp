@@ -124,7 +124,7 @@ LogicalResult verifyRange(TableOp op) {
 
 struct LowerFrequencies : rope::impl::LowerFrequenciesBase<LowerFrequencies> {
   void runOnOperation() override {
-    WalkResult known = getOperation().walk(
+    WalkResult known = getOperation()->walk(
         [](TableOp op) -> WalkResult { return verifyRange(op); });
     if (known.wasInterrupted())
       return signalPassFailure();

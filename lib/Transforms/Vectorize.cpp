@@ -493,9 +493,9 @@ struct Vectorize : rope::impl::VectorizeBase<Vectorize> {
 
   void runOnOperation() override {
     IRRewriter rewriter(&getContext());
-    getOperation().walk([](memref::CopyOp op) { expandCopy(op); });
+    getOperation()->walk([](memref::CopyOp op) { expandCopy(op); });
     SmallVector<linalg::LinalgOp> ops;
-    getOperation().walk([&](linalg::LinalgOp op) { ops.push_back(op); });
+    getOperation()->walk([&](linalg::LinalgOp op) { ops.push_back(op); });
     for (linalg::LinalgOp op : ops)
       (void)vectorizeElementwise(rewriter, op, vectorBits);
   }

@@ -10,8 +10,7 @@
 
 include "mlir/Pass/PassBase.td"
 
-def ConvertRopeToLinalg
-    : InterfacePass<"convert-rope-to-linalg", "::mlir::FunctionOpInterface"> {
+def ConvertRopeToLinalg : Pass<"convert-rope-to-linalg"> {
   let summary = "Lower rope.table and rope.apply to linalg";
   let description = [{
     Turns each `rope.table` and `rope.apply` into `linalg.generic` on slices of

@@ -10,8 +10,7 @@
 
 include "mlir/Pass/PassBase.td"
 
-def FuseTable
-    : InterfacePass<"rope-fuse-table", "::mlir::FunctionOpInterface"> {
+def FuseTable : Pass<"rope-fuse-table"> {
   let summary = "Make the rows of a table where they are used";
   let description = [{
     Tiles each `rope.apply` on tensors by one position and moves the
@@ -26,8 +25,7 @@ def FuseTable
     "::mlir::tensor::TensorDialect"];
 }
 
-def LowerFrequencies
-    : InterfacePass<"rope-lower-frequencies", "::mlir::FunctionOpInterface"> {
+def LowerFrequencies : Pass<"rope-lower-frequencies"> {
   let summary = "Turn frequency chains into constants and code";
   let description = [{
     Evaluates chains of `rope.frequencies` and `rope.scale_frequencies` whose
@@ -75,7 +73,7 @@ def ExposeCInterface : Pass<"rope-expose-c-interface", "::mlir::ModuleOp"> {
     "::mlir::memref::MemRefDialect", "::mlir::tensor::TensorDialect"];
 }
 
-def Vectorize : InterfacePass<"rope-vectorize", "::mlir::FunctionOpInterface"> {
+def Vectorize : Pass<"rope-vectorize"> {
   let summary = "Vectorize elementwise linalg operations on memrefs";
   let description = [{
     Turns each linalg operation on memrefs that is parallel in all loops,
@@ -97,8 +95,7 @@ def Vectorize : InterfacePass<"rope-vectorize", "::mlir::FunctionOpInterface"> {
     "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
 }
 
-def ExpandBF16
-    : InterfacePass<"rope-expand-bf16", "::mlir::FunctionOpInterface"> {
+def ExpandBF16 : Pass<"rope-expand-bf16"> {
   let summary = "Convert between f32 and bf16 by integer operations";
   let description = [{
     Turns `arith.truncf` from f32 to bf16 and `arith.extf` back, on scalars and
