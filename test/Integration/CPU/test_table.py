@@ -233,7 +233,11 @@ def check_starts(report):
 def main():
     report = Report()
     everything = list(cases())
-    for cpu, chosen in (("host", everything), ("x86-64-v3", everything[::5]), ("x86-64", everything[::5])):
+    for cpu, chosen in (
+        ("host", everything),
+        ("x86-64-v3", everything[::5]),
+        ("x86-64", everything[::5]),
+    ):
         module = Module("".join(case.ir() for case in chosen), cpu)
         for i, case in enumerate(chosen):
             case.check(module, report, np.random.default_rng(i))

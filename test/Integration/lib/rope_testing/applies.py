@@ -127,10 +127,7 @@ class Apply:
         dtype = reference.NUMPY[self.dtype]
         table_dtype = reference.NUMPY[self.table_dtype]
         x0 = rng.standard_normal(self.shape).astype(dtype)
-        tables = [
-            rng.uniform(-1.3, 1.3, self.table_shape).astype(table_dtype)
-            for _ in range(2)
-        ]
+        tables = [rng.uniform(-1.3, 1.3, self.table_shape).astype(table_dtype) for _ in range(2)]
         x, x_memory = place(x0, rng, self.plain)
         cos, cos_memory = place(tables[0], rng, self.plain)
         sin, sin_memory = place(tables[1], rng, self.plain)

@@ -2,14 +2,12 @@
 #
 # Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Angles are reduced with integers and a 2 pi of 400 bits, so they are right at
-any position; nothing here shares code or method with the compiler."""
+"""Angles are reduced with integers and a 2 pi of 400 bits, so they are right for
+positions below 2^150; nothing here shares code or method with the compiler."""
 
 import ml_dtypes
 import mpmath
 import numpy as np
-
-mpmath.mp.prec = 400
 
 BF16 = np.dtype(ml_dtypes.bfloat16)
 F16, F32, F64 = (np.dtype(name) for name in ("f2", "f4", "f8"))
@@ -142,7 +140,8 @@ def rotate(
     sin = sin.transpose(axes).reshape(shape)
     if transpose:
         sin = -sin
-    wide = x.astype(F64)
+    with np.errstate(invalid="ignore"):
+        wide = x.astype(F64)
     a, b = channels(pairing, pairs, offset, pair_stride)
     stride = pair_stride if result_pairing in (None, pairing) else None
     c, d = channels(result_pairing or pairing, pairs, offset, stride)

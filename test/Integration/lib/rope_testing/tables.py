@@ -42,9 +42,7 @@ def single_bound(correct, magnitude, dtype):
         bound = bound * abs(magnitude) + np.abs(correct) * rounded
         bound = bound + reference.half_ulp(correct * magnitude, "f4")
     if dtype in ("f16", "bf16"):
-        bound = bound + reference.half_ulp(
-            correct * magnitude, reference.NUMPY[dtype]
-        )
+        bound = bound + reference.half_ulp(correct * magnitude, reference.NUMPY[dtype])
     return bound
 
 
@@ -82,9 +80,7 @@ class Table:
             + f") -> ({t}, {t}) {{"
         ]
         if not self.run_time:
-            lines.append(
-                f"  %w = rope.frequencies {values_text(self.frequencies)} : {w}"
-            )
+            lines.append(f"  %w = rope.frequencies {values_text(self.frequencies)} : {w}")
         sizes = []
         for d in range(first, rank):
             if d in self.dynamic:
@@ -131,8 +127,7 @@ class Table:
         if not self.axes:
             return function(self.positions, self.frequencies)
         columns = [
-            function(self.positions[axis], [w])
-            for axis, w in zip(self.axes, self.frequencies)
+            function(self.positions[axis], [w]) for axis, w in zip(self.axes, self.frequencies)
         ]
         return tuple(np.concatenate(part, -1) for part in zip(*columns))
 
