@@ -1,0 +1,314 @@
+// RUN: rope-opt %s --pass-pipeline='builtin.module(func.func(convert-rope-to-linalg,rope-vectorize{vector-bits=512}),canonicalize,cse)' | FileCheck %s
+// RUN: rope-opt %s --pass-pipeline='builtin.module(func.func(convert-rope-to-linalg,rope-vectorize{vector-bits=128}),canonicalize,cse)' | FileCheck %s --check-prefix=NARROW
+
+#id = affine_map<(d0, d1) -> (d0, d1)>
+#row = affine_map<(d0, d1) -> (d1)>
+#col = affine_map<(d0, d1) -> (d0)>
+#none = affine_map<(d0, d1) -> ()>
+
+//===----------------------------------------------------------------------===//
+// Rotations
+//===----------------------------------------------------------------------===//
+
+// The tables' rows are read once for all heads. All of a row is read before
+// anything is written: x may be the destination.
+
+// CHECK-LABEL: @half(
+// CHECK: scf.for %[[S:[a-z0-9]+]] =
+// CHECK-COUNT-4: vector.load %{{.*}}[%[[S]], %{{.*}}] : memref<?x32xf32>, vector<16xf32>
+// CHECK: scf.for %[[H:[a-z0-9]+]] =
+// CHECK-COUNT-4: vector.load %{{.*}}[%[[S]], %[[H]], %{{.*}}] : {{.*}}, vector<16xf32>
+// CHECK-NOT: vector.load
+// CHECK-COUNT-4: vector.store %{{.*}}[%[[S]], %[[H]], %{{.*}}] : {{.*}}, vector<16xf32>
+// CHECK-NOT: linalg
+// CHECK: return
+// NARROW-LABEL: @half(
+// NARROW-COUNT-16: vector.load %{{.*}} : memref<?x32xf32>, vector<4xf32>
+func.func @half(%x: memref<?x8x64xf32, strided<[?, ?, 1], offset: ?>>, %cos: memref<?x32xf32>, %sin: memref<?x32xf32>,
+                %y: memref<?x8x64xf32>) {
+  rope.apply ins(%x, %cos, %sin : memref<?x8x64xf32, strided<[?, ?, 1], offset: ?>>, memref<?x32xf32>, memref<?x32xf32>)
+             outs(%y : memref<?x8x64xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  return
+}
+
+// Interleaved pairs are read and written as one vector, and taken apart in
+// registers: as integers, which shuffle in one instruction.
+
+// CHECK-LABEL: @interleaved(
+// CHECK: vector.load %{{.*}} : memref<?x?x32xf32, {{.*}}>, vector<32xf32>
+// CHECK: vector.deinterleave %{{.*}} -> vector<16x
+// CHECK-NOT: memref.load
+// CHECK: vector.interleave %{{.*}} -> vector<32x
+// CHECK: vector.store %{{.*}} : memref<?x?x32xf32, {{.*}}>, vector<32xf32>
+// CHECK-NOT: linalg
+// CHECK: return
+func.func @interleaved(%x: memref<?x?x64xf32, strided<[?, ?, 1], offset: ?>>, %cos: memref<?x16xf32>, %sin: memref<?x16xf32>,
+                       %y: memref<?x?x64xf32>) {
+  rope.apply ins(%x, %cos, %sin : memref<?x?x64xf32, strided<[?, ?, 1], offset: ?>>, memref<?x16xf32>, memref<?x16xf32>)
+             outs(%y : memref<?x?x64xf32>)
+             {pairing = #rope.pairing<interleaved>, position_dims = array<i64: 0>, offset = 32}
+  return
+}
+
+// As many lanes as the numbers of the result fill a register, 16-bit ones being
+// computed in 32 bits: 16 of bf16, 8 of f64.
+
+// CHECK-LABEL: @narrow_elements(
+// CHECK: vector.load %{{.*}} : memref<4x32xbf16, {{.*}}>, vector<16xbf16>
+// CHECK: arith.extf %{{.*}} : vector<16xbf16> to vector<16xf32>
+// CHECK: arith.truncf %{{.*}} : vector<16xf32> to vector<16xbf16>
+// CHECK-NOT: linalg
+// CHECK: return
+func.func @narrow_elements(%x: memref<4x64xbf16>, %t: memref<4x32xf32>) {
+  rope.apply ins(%x, %t, %t : memref<4x64xbf16>, memref<4x32xf32>, memref<4x32xf32>) outs(%x : memref<4x64xbf16>)
+             {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  return
+}
+
+// CHECK-LABEL: @wide_elements(
+// CHECK: vector.load %{{.*}} : memref<4x32xf64, {{.*}}>, vector<8xf64>
+func.func @wide_elements(%x: memref<4x64xf64>, %t: memref<4x32xf64>) {
+  rope.apply ins(%x, %t, %t : memref<4x64xf64>, memref<4x32xf64>, memref<4x32xf64>) outs(%x : memref<4x64xf64>)
+             {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  return
+}
+
+// Which axis a pair follows is known for each lane: selected by a constant.
+
+// CHECK-LABEL: @axes(
+// CHECK: arith.constant dense<[false, true, false, true]> : vector<4xi1>
+// CHECK-NOT: linalg
+// CHECK: return
+func.func @axes(%p: memref<2x?xi64>, %f: memref<4xi64>, %c: memref<?x4xf32>, %s: memref<?x4xf32>) {
+  rope.table ins(%p, %f : memref<2x?xi64>, memref<4xi64>) outs(%c, %s : memref<?x4xf32>, memref<?x4xf32>)
+             {axes = array<i64: 0, 1, 0, 1>}
+  return
+}
+
+//===----------------------------------------------------------------------===//
+// Rows that are no multiple of a vector end in shorter vectors
+//===----------------------------------------------------------------------===//
+
+// CHECK-LABEL: @n3(
+// CHECK: vector.load %{{.*}}, vector<2xf32>
+// CHECK: vector.load %{{.*}}, vector<1xf32>
+// CHECK-NOT: vector.load
+// CHECK: return
+func.func @n3(%a: memref<4x3xf32>, %b: memref<4x3xf32>) {
+  linalg.exp ins(%a : memref<4x3xf32>) outs(%b : memref<4x3xf32>)
+  return
+}
+
+// CHECK-LABEL: @n20(
+// CHECK: vector.load %{{.*}}, vector<16xf32>
+// CHECK: vector.load %{{.*}}, vector<4xf32>
+// CHECK-NOT: vector.load
+// CHECK: return
+func.func @n20(%a: memref<4x20xf32>, %b: memref<4x20xf32>) {
+  linalg.exp ins(%a : memref<4x20xf32>) outs(%b : memref<4x20xf32>)
+  return
+}
+
+// CHECK-LABEL: @n36(
+// CHECK: vector.load %{{.*}}, vector<16xf32>
+// CHECK: vector.load %{{.*}}, vector<16xf32>
+// CHECK: vector.load %{{.*}}, vector<4xf32>
+// CHECK-NOT: vector.load
+// CHECK: return
+func.func @n36(%a: memref<4x36xf32>, %b: memref<4x36xf32>) {
+  linalg.exp ins(%a : memref<4x36xf32>) outs(%b : memref<4x36xf32>)
+  return
+}
+
+// CHECK-LABEL: @n40(
+// CHECK: vector.load %{{.*}}, vector<16xf32>
+// CHECK: vector.load %{{.*}}, vector<16xf32>
+// CHECK: vector.load %{{.*}}, vector<8xf32>
+// CHECK-NOT: vector.load
+// CHECK: return
+func.func @n40(%a: memref<4x40xf32>, %b: memref<4x40xf32>) {
+  linalg.exp ins(%a : memref<4x40xf32>) outs(%b : memref<4x40xf32>)
+  return
+}
+
+// Long ones are a loop and a tail.
+
+// CHECK-LABEL: @long(
+// CHECK: scf.for
+// CHECK: scf.for %{{.*}} = %{{.*}} to %c288 step %c16
+// CHECK: vector.load %{{.*}}, vector<16xf32>
+// CHECK: }
+// CHECK: vector.load %{{.*}}[%{{.*}}, %c288] : {{.*}}, vector<8xf32>
+// CHECK: vector.load %{{.*}}[%{{.*}}, %c296] : {{.*}}, vector<4xf32>
+func.func @long(%a: memref<4x300xf32>, %b: memref<4x300xf32>) {
+  linalg.exp ins(%a : memref<4x300xf32>) outs(%b : memref<4x300xf32>)
+  return
+}
+
+// So are those of unknown length; the tail goes by ones.
+
+// CHECK-LABEL: @dyn(
+// CHECK: %[[FULL:.*]] = affine.apply #{{.*}}()[%[[SIZE:.*]]]
+// CHECK: scf.for %{{.*}} = %{{.*}} to %[[FULL]] step %c16
+// CHECK: vector.load %{{.*}}, vector<16xf32>
+// CHECK: scf.for %{{.*}} = %[[FULL]] to %[[SIZE]] step %c1
+// CHECK: vector.load %{{.*}}, vector<1xf32>
+func.func @dyn(%a: memref<?x?xf32>, %b: memref<?x?xf32>) {
+  linalg.exp ins(%a : memref<?x?xf32>) outs(%b : memref<?x?xf32>)
+  return
+}
+
+// CHECK-LABEL: @empty(
+// CHECK-NEXT: return
+func.func @empty(%a: memref<4x0xf32>, %b: memref<4x0xf32>) {
+  linalg.copy ins(%a : memref<4x0xf32>) outs(%b : memref<4x0xf32>)
+  return
+}
+
+//===----------------------------------------------------------------------===//
+// Other operations
+//===----------------------------------------------------------------------===//
+
+// Broadcast operands are read outside the loops they do not change with, as
+// scalars where they do not change along the row; indices count up.
+
+// CHECK-LABEL: @bcast(
+// CHECK-SAME: %[[A:[a-z0-9]+]]: memref<4x32xf32>, %[[R:[a-z0-9]+]]: memref<32xf32>, %[[C:[a-z0-9]+]]: memref<4xf32>, %[[N:[a-z0-9]+]]: memref<f32>
+// CHECK-DAG: arith.constant dense<[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]> : vector<16xindex>
+// CHECK-DAG: arith.constant dense<[16, 17, {{.*}}, 31]> : vector<16xindex>
+// CHECK: vector.load %[[R]]
+// CHECK: memref.load %[[N]][]
+// CHECK: scf.for
+// CHECK-NOT: %[[R]]
+// CHECK: memref.load %[[C]]
+// CHECK: arith.mulf {{.*}} : f32
+// CHECK: arith.mulf {{.*}} : vector<16xf32>
+func.func @bcast(%a: memref<4x32xf32>, %r: memref<32xf32>, %c: memref<4xf32>, %s: memref<f32>, %k: f32) {
+  linalg.generic {indexing_maps = [#id, #row, #col, #none, #id], iterator_types = ["parallel", "parallel"]} ins(%a, %r, %c, %s : memref<4x32xf32>, memref<32xf32>, memref<4xf32>, memref<f32>) outs(%a : memref<4x32xf32>) {
+  ^bb0(%x: f32, %y: f32, %z: f32, %w: f32, %o: f32):
+    %i = linalg.index 1 : index
+    %j = linalg.index 0 : index
+    %ij = arith.addi %i, %j : index
+    %ii = arith.index_cast %ij : index to i32
+    %f = arith.sitofp %ii : i32 to f32
+    %zw = arith.mulf %z, %w : f32
+    %1 = arith.mulf %x, %y : f32
+    %2 = arith.addf %1, %zw : f32
+    %3 = arith.addf %2, %f : f32
+    %4 = arith.addf %3, %k : f32
+    linalg.yield %4 : f32
+  }
+  return
+}
+
+// What the destination held is read where the body asks for it.
+
+// CHECK-LABEL: @cmp(
+// CHECK: vector.load %{{.*}} : memref<4x32xf16>, vector<16xf16>
+// CHECK: arith.select %{{.*}} : vector<16xi1>, vector<16xf16>
+func.func @cmp(%a: memref<4x32xf32>, %b: memref<4x32xf16>) {
+  linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]} ins(%a : memref<4x32xf32>) outs(%b : memref<4x32xf16>) {
+  ^bb0(%x: f32, %o: f16):
+    %c0 = arith.constant 0.0 : f32
+    %c = arith.cmpf ogt, %x, %c0 : f32
+    %t = arith.truncf %x : f32 to f16
+    %s = arith.select %c, %t, %o : f16
+    linalg.yield %s : f16
+  }
+  return
+}
+
+//===----------------------------------------------------------------------===//
+// Left as they are
+//===----------------------------------------------------------------------===//
+
+// A scalar operand.
+// CHECK-LABEL: @fill(
+// CHECK-NOT: vector
+// CHECK: linalg.fill
+func.func @fill(%a: memref<4x32xf32>, %k: f32) {
+  linalg.fill ins(%k : f32) outs(%a : memref<4x32xf32>)
+  return
+}
+
+// Packed in vectors, not in memory.
+// CHECK-LABEL: @bits(
+// CHECK-NOT: vector
+// CHECK: linalg.generic
+func.func @bits(%a: memref<4x32xi1>, %b: memref<4x32xi1>) {
+  linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]} ins(%a : memref<4x32xi1>) outs(%b : memref<4x32xi1>) {
+  ^bb0(%x: i1, %o: i1):
+    linalg.yield %x : i1
+  }
+  return
+}
+
+// A reduction.
+// CHECK-LABEL: @sum(
+// CHECK-NOT: vector
+// CHECK: linalg.reduce
+func.func @sum(%a: memref<4x32xf32>, %b: memref<4xf32>) {
+  linalg.reduce ins(%a : memref<4x32xf32>) outs(%b : memref<4xf32>) dimensions = [1] (%x: f32, %y: f32) { %0 = arith.addf %x, %y : f32 linalg.yield %0 : f32 }
+  return
+}
+
+// Not contiguous in one of two.
+// CHECK-LABEL: @transpose(
+// CHECK-NOT: vector
+// CHECK: linalg.transpose
+func.func @transpose(%a: memref<4x32xf32>, %b: memref<32x4xf32>) {
+  linalg.transpose ins(%a : memref<4x32xf32>) outs(%b : memref<32x4xf32>) permutation = [1, 0]
+  return
+}
+
+// No loop.
+// CHECK-LABEL: @rank0(
+// CHECK-NOT: vector
+// CHECK: linalg.exp
+func.func @rank0(%a: memref<f32>, %b: memref<f32>) {
+  linalg.exp ins(%a : memref<f32>) outs(%b : memref<f32>)
+  return
+}
+
+// No element of a vector.
+// CHECK-LABEL: @cplx(
+// CHECK-NOT: vector
+// CHECK: linalg.copy
+func.func @cplx(%a: memref<4xcomplex<f32>>, %b: memref<4xcomplex<f32>>) {
+  linalg.copy ins(%a : memref<4xcomplex<f32>>) outs(%b : memref<4xcomplex<f32>>)
+  return
+}
+
+// Every other element without the rest.
+// CHECK-LABEL: @strided(
+// CHECK-NOT: vector
+// CHECK: linalg.copy
+func.func @strided(%a: memref<4x32xf32, strided<[64, 2]>>, %b: memref<4x32xf32>) {
+  linalg.copy ins(%a : memref<4x32xf32, strided<[64, 2]>>) outs(%b : memref<4x32xf32>)
+  return
+}
+
+// One number written many times.
+// CHECK-LABEL: @mixed_out(
+// CHECK-NOT: vector
+// CHECK: linalg.generic
+func.func @mixed_out(%a: memref<4x32xf32>, %b: memref<4x32xf32>, %c: memref<4xf32>) {
+  linalg.generic {indexing_maps = [#id, #id, #col], iterator_types = ["parallel", "parallel"]} ins(%a : memref<4x32xf32>) outs(%b, %c : memref<4x32xf32>, memref<4xf32>) {
+  ^bb0(%x: f32, %o: f32, %p: f32):
+    linalg.yield %x, %x : f32, f32
+  }
+  return
+}
+
+// A region in the body.
+// CHECK-LABEL: @region(
+// CHECK-NOT: vector
+// CHECK: linalg.generic
+func.func @region(%a: memref<4x32xf32>, %b: memref<4x32xf32>, %c: i1) {
+  linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]} ins(%a : memref<4x32xf32>) outs(%b : memref<4x32xf32>) {
+  ^bb0(%x: f32, %o: f32):
+    %s = scf.if %c -> f32 { scf.yield %x : f32 } else { scf.yield %o : f32 }
+    linalg.yield %s : f32
+  }
+  return
+}
