@@ -71,14 +71,16 @@ static LogicalResult verifySizes(Operation *op, StringRef label) {
   return success();
 }
 
+/// Layouts of memrefs may differ, and so may what is known of the sizes.
 static LogicalResult verifyTables(Operation *op, StringRef label, Value cos,
                                   Value sin) {
-  if (cos.getType() != sin.getType() ||
-      !isa<FloatType>(shaped(cos).getElementType()))
+  ShapedType x = shaped(cos), y = shaped(sin);
+  if (!llvm::equal(x.getShape(), y.getShape(), compatible) ||
+      x.getElementType() != y.getElementType() ||
+      !isa<FloatType>(x.getElementType()))
     return op->emitOpError("(")
-           << label
-           << ") expected 'cos' and 'sin' to have one type, of floats, "
-           << "but got " << cos.getType() << " and " << sin.getType();
+           << label << ") expected 'cos' and 'sin' to have one shape and "
+           << "element type, of floats, but got " << x << " and " << y;
   return success();
 }
 

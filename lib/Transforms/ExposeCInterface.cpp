@@ -164,6 +164,23 @@ static MemRefType interfaceType(RankedTensorType type) {
       StridedLayoutAttr::get(type.getContext(), ShapedType::kDynamic, strides));
 }
 
+/// An argument is not to be written. Operations that would only write it get a
+/// tensor of its shape instead, which can become the caller's own memory.
+static void renewDestinations(OpBuilder &b, Value argument) {
+  auto type = cast<RankedTensorType>(argument.getType());
+  for (OpOperand &use : llvm::make_early_inc_range(argument.getUses())) {
+    Operation *op = use.getOwner();
+    if (!isa<ApplyOp, TableOp>(op) ||
+        !cast<DestinationStyleOpInterface>(op).isDpsInit(&use))
+      continue;
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPoint(op);
+    use.set(tensor::EmptyOp::create(
+        b, op->getLoc(), tensor::getMixedSizes(b, op->getLoc(), argument),
+        type.getElementType(), type.getEncoding()));
+  }
+}
+
 static void expose(func::FuncOp func, func::ReturnOp terminator) {
   OpBuilder b(func.getContext());
   Block &entry = func.getBody().front();
@@ -175,6 +192,7 @@ static void expose(func::FuncOp func, func::ReturnOp terminator) {
       auto view = bufferization::ToTensorOp::create(
           b, argument.getLoc(), tensor, argument, /*restrict=*/true);
       argument.replaceAllUsesExcept(view, view);
+      renewDestinations(b, view);
     }
     types.push_back(argument.getType());
   }

@@ -92,3 +92,15 @@ func.func @speculation(%n: index, %p: tensor<4xi64>, %c: tensor<4x2xf32>, %dp: t
   }
   return
 }
+
+// -----
+
+// What is known of one table's size alone is kept.
+
+// CSE-LABEL: @cast_of_one_table(
+// CSE: %{{.*}}, %{{.*}} = rope.table {{.*}} outs(%{{.*}}, %{{.*}} : tensor<4x2xf32>, tensor<?x2xf32>)
+func.func @cast_of_one_table(%p: tensor<?xi64>, %f: tensor<2xf64>, %c: tensor<4x2xf32>, %s: tensor<?x2xf32>) -> (tensor<?x2xf32>, tensor<?x2xf32>) {
+  %d = tensor.cast %c : tensor<4x2xf32> to tensor<?x2xf32>
+  %cos, %sin = rope.table ins(%p, %f : tensor<?xi64>, tensor<2xf64>) outs(%d, %s : tensor<?x2xf32>, tensor<?x2xf32>)
+  return %cos, %sin : tensor<?x2xf32>, tensor<?x2xf32>
+}

@@ -321,15 +321,23 @@ func.func @table_c3_turns_in_f32(%p: tensor<2xi32>, %f: tensor<2xi64>, %t: tenso
 // -----
 
 func.func @table_c4_differ(%p: tensor<2xi64>, %f: tensor<2xf64>, %t: tensor<2x2xf32>, %u: tensor<2x2xf64>) {
-  // expected-error @below {{(table_c4) expected 'cos' and 'sin' to have one type, of floats, but got 'tensor<2x2xf32>' and 'tensor<2x2xf64>'}}
+  // expected-error @below {{(table_c4) expected 'cos' and 'sin' to have one shape and element type, of floats, but got 'tensor<2x2xf32>' and 'tensor<2x2xf64>'}}
   %c, %s = rope.table ins(%p, %f : tensor<2xi64>, tensor<2xf64>) outs(%t, %u : tensor<2x2xf32>, tensor<2x2xf64>)
   return
 }
 
 // -----
 
+func.func @table_c4_shape(%p: tensor<2xi64>, %f: tensor<2xf64>, %t: tensor<2x2xf32>, %u: tensor<2x3xf32>) {
+  // expected-error @below {{(table_c4) expected 'cos' and 'sin' to have one shape and element type, of floats, but got 'tensor<2x2xf32>' and 'tensor<2x3xf32>'}}
+  %c, %s = rope.table ins(%p, %f : tensor<2xi64>, tensor<2xf64>) outs(%t, %u : tensor<2x2xf32>, tensor<2x3xf32>)
+  return
+}
+
+// -----
+
 func.func @table_c4_integers(%p: tensor<2xi64>, %f: tensor<2xf64>, %t: tensor<2x2xi32>) {
-  // expected-error @below {{(table_c4) expected 'cos' and 'sin' to have one type, of floats, but got 'tensor<2x2xi32>' and 'tensor<2x2xi32>'}}
+  // expected-error @below {{(table_c4) expected 'cos' and 'sin' to have one shape and element type, of floats, but got 'tensor<2x2xi32>' and 'tensor<2x2xi32>'}}
   %c, %s = rope.table ins(%p, %f : tensor<2xi64>, tensor<2xf64>) outs(%t, %t : tensor<2x2xi32>, tensor<2x2xi32>)
   return
 }
@@ -458,7 +466,7 @@ func.func @apply_c2_element(%x: tensor<2x4xi32>, %t: tensor<2x2xf32>) {
 // -----
 
 func.func @apply_c3_differ(%x: tensor<2x4xf32>, %t: tensor<2x2xf32>, %u: tensor<2x2xbf16>) {
-  // expected-error @below {{(apply_c3) expected 'cos' and 'sin' to have one type, of floats, but got 'tensor<2x2xf32>' and 'tensor<2x2xbf16>'}}
+  // expected-error @below {{(apply_c3) expected 'cos' and 'sin' to have one shape and element type, of floats, but got 'tensor<2x2xf32>' and 'tensor<2x2xbf16>'}}
   %0 = rope.apply ins(%x, %t, %u : tensor<2x4xf32>, tensor<2x2xf32>, tensor<2x2xbf16>) outs(%x : tensor<2x4xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
   return
 }

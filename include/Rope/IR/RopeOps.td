@@ -150,7 +150,7 @@ def Rope_TableOp : Rope_StructuredOp<"table"> {
     - (table_c2) `positions` hold integers of at most 64 bits, indices or floats;
     - (table_c3) `frequencies` is one-dimensional, of f64; or of i64 where
       positions are integers or indices and `precision` is exact;
-    - (table_c4) `cos` and `sin` have one type, of floats;
+    - (table_c4) `cos` and `sin` have one shape and one float element type;
     - (table_c5) the shape of `cos` is that of the positions (without the axis
       dimension where there are `axes`), then the number of frequencies;
     - (table_c6) `axes` has one entry for each frequency, each not negative and
@@ -218,7 +218,7 @@ def Rope_ApplyOp : Rope_StructuredOp<"apply"> {
     - (apply_c1) operands are all tensors or all memrefs;
     - (apply_c2) `x` and the destination have one shape and one float element
       type, and at least one dimension;
-    - (apply_c3) `cos` and `sin` have one type, of floats;
+    - (apply_c3) `cos` and `sin` have one shape and one float element type;
     - (apply_c4) the tables have one dimension for each of `position_dims`, then
       that of the pairs;
     - (apply_c5) `position_dims` are distinct dimensions of `x` before its last;
