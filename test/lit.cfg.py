@@ -76,3 +76,7 @@ for target in config.llvm_targets:
     config.available_features.add(target.lower() + "-registered-target")
 if "address" in config.rope_sanitize:
     config.available_features.add("asan")
+    # LLVM's allocators poison memory in instrumented code; the packaged library,
+    # which is not, does not lift it.
+    config.environment["ASAN_OPTIONS"] = ":".join(
+        filter(None, [os.environ.get("ASAN_OPTIONS"), "allow_user_poisoning=0"]))

@@ -204,15 +204,9 @@ static void expose(func::FuncOp func, func::ReturnOp terminator) {
         b, value.getLoc(), TypeRange{}, value, out, /*restrict=*/true,
         /*writable=*/true);
   }
-  unsigned added = terminator.getNumOperands();
   func::ReturnOp::create(b, terminator.getLoc());
   terminator.erase();
-  if (ArrayAttr attrs = func.getAllArgAttrs()) {
-    SmallVector<Attribute> padded(attrs.getValue());
-    padded.append(added, b.getDictionaryAttr({}));
-    func.setAllArgAttrs(padded);
-  }
-  func.removeResAttrsAttr();
+  // Attributes of the arguments stay, those of the results go with them.
   func.setType(b.getFunctionType(types, {}));
 }
 

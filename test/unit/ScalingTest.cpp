@@ -229,7 +229,8 @@ TEST_F(Scaling, NtkMixed) {
   expectNear(w, expected);
   expectOther(w, trap);
   // No overflow on the way.
-  for (double v : scaled(10000, 64, "ntk<factor = 4.0, mixed_exponent = 1.0e6>"))
+  for (double v :
+       scaled(10000, 64, "ntk<factor = 4.0, mixed_exponent = 1.0e6>"))
     EXPECT_TRUE(std::isfinite(v) && v > 0);
 }
 
