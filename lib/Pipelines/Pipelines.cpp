@@ -46,7 +46,6 @@ static void addBufferization(OpPassManager &pm) {
 
 /// Everything that is left to the llvm dialect.
 static void addConversionToLLVM(OpPassManager &pm) {
-  pm.addPass(createLowerAffinePass());
   pm.addPass(memref::createExpandStridedMetadataPass());
   pm.addPass(createLowerAffinePass());
   pm.addPass(createSCFToControlFlowPass());
@@ -82,12 +81,15 @@ void rope::buildRopeToLLVMPipeline(OpPassManager &pm,
   pm.addPass(createCanonicalizerPass());
   addBufferization(pm);
 
+  // Bodies are rewritten while they are scalar, before vectors make many of one
+  // operation; those of named operations must not be.
   pm.addNestedPass<func::FuncOp>(createConvertRopeToLinalg());
-  pm.addNestedPass<func::FuncOp>(createVectorize(vectorize));
-  pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
-  pm.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass());
+  pm.addNestedPass<func::FuncOp>(createLinalgGeneralizeNamedOpsPass());
   pm.addNestedPass<func::FuncOp>(createExpandBF16());
   pm.addNestedPass<func::FuncOp>(arith::createArithExpandOpsPass());
+  pm.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass());
+  vectorize.loops = true;
+  pm.addNestedPass<func::FuncOp>(createVectorize(vectorize));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
 

@@ -17,6 +17,7 @@
 #include "Rope/Transforms/Passes.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -80,7 +81,9 @@ private:
             SmallVectorImpl<Value> &values);
   void store(unsigned index, const RowPart &block, ValueRange yielded);
   Value asBits(Value vector);
+  Value constant(DenseElementsAttr attr);
   Value step(const RowPart &block);
+  Value asVector(Value value, const RowPart &block);
   SmallVector<Value> indices(const Access &access, const RowPart &block);
   SmallVector<Value> emitBody(const RowPart &block, ValueRange values);
 
@@ -89,6 +92,9 @@ private:
   RewriterBase &rewriter;
   unsigned vectorBits;
 
+  /// An index constant in front of all loops, and the vectors beside it.
+  Value zero;
+  DenseMap<Attribute, Value> constants;
   SmallVector<Access> accesses;
   SmallVector<Value> sizes;
   SmallVector<int64_t> staticSizes;
@@ -241,6 +247,7 @@ LogicalResult Vectorizer::run() {
     return failure();
   OpBuilder::InsertionGuard guard(rewriter);
   b.setInsertionPoint(op);
+  zero = arith::ConstantIndexOp::create(b, 0);
   for (Range range : op.createLoopRanges(b, op.getLoc()))
     sizes.push_back(
         getValueOrCreateConstantIndexOp(b, op.getLoc(), range.size));
@@ -281,7 +288,6 @@ void Vectorizer::emitLoops(int64_t depth) {
         load(i, block, values);
   if (depth + 1 == op.getNumLoops())
     return emitRow();
-  Value zero = arith::ConstantIndexOp::create(b, 0);
   Value one = arith::ConstantIndexOp::create(b, 1);
   auto loop = scf::ForOp::create(b, zero, sizes[depth], one);
   OpBuilder::InsertionGuard guard(b);
@@ -303,7 +309,6 @@ void Vectorizer::emitRow() {
         store(i, block, yielded);
     return;
   }
-  Value zero = arith::ConstantIndexOp::create(b, 0);
   Value end = sizes.back();
   auto emitLoop = [&](Value from, Value to, int64_t lanes) {
     auto loop = scf::ForOp::create(b, from, to,
@@ -416,15 +421,33 @@ void Vectorizer::store(unsigned index, const RowPart &block,
   vector::StoreOp::create(b, value, access.memref, indices(access, block));
 }
 
+/// A constant in front of the loops, once for all of them.
+Value Vectorizer::constant(DenseElementsAttr attr) {
+  Value &known = constants[attr];
+  if (!known) {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointAfterValue(zero);
+    known = arith::ConstantOp::create(b, attr);
+  }
+  return known;
+}
+
 /// 0, 1, 2, ... as a constant, which vector.step is not.
 Value Vectorizer::step(const RowPart &block) {
   auto type = VectorType::get(block.size, b.getIndexType());
-  return arith::ConstantOp::create(
-      b, DenseElementsAttr::get(
-             type, llvm::map_to_vector(llvm::seq<int64_t>(block.size),
-                                       [&](int64_t i) {
-                                         return Attribute(b.getIndexAttr(i));
-                                       })));
+  return constant(DenseElementsAttr::get(
+      type, llvm::map_to_vector(llvm::seq<int64_t>(block.size), [&](int64_t i) {
+        return Attribute(b.getIndexAttr(i));
+      })));
+}
+
+Value Vectorizer::asVector(Value value, const RowPart &block) {
+  if (isa<VectorType>(value.getType()))
+    return value;
+  auto type = VectorType::get(block.size, value.getType());
+  if (auto scalar = value.getDefiningOp<arith::ConstantOp>())
+    return constant(DenseElementsAttr::get(type, Attribute(scalar.getValue())));
+  return vector::BroadcastOp::create(b, type, value);
 }
 
 /// The body for a block: each value a vector, or a scalar while nothing that it
@@ -432,12 +455,7 @@ Value Vectorizer::step(const RowPart &block) {
 SmallVector<Value> Vectorizer::emitBody(const RowPart &block,
                                         ValueRange values) {
   IRMapping mapping;
-  auto asVector = [&](Value value) -> Value {
-    if (isa<VectorType>(value.getType()))
-      return value;
-    return vector::BroadcastOp::create(
-        b, VectorType::get(block.size, value.getType()), value);
-  };
+  auto asVector = [&](Value value) { return this->asVector(value, block); };
   for (auto [argument, value] :
        llvm::zip(op.getBlock()->getArguments(), values))
     if (value)
@@ -496,8 +514,14 @@ struct Vectorize : rope::impl::VectorizeBase<Vectorize> {
     getOperation()->walk([](memref::CopyOp op) { expandCopy(op); });
     SmallVector<linalg::LinalgOp> ops;
     getOperation()->walk([&](linalg::LinalgOp op) { ops.push_back(op); });
-    for (linalg::LinalgOp op : ops)
-      (void)vectorizeElementwise(rewriter, op, vectorBits);
+    for (linalg::LinalgOp op : ops) {
+      if (succeeded(vectorizeElementwise(rewriter, op, vectorBits)) || !loops ||
+          !op.hasPureBufferSemantics())
+        continue;
+      rewriter.setInsertionPoint(op);
+      if (succeeded(linalg::linalgOpToLoops(rewriter, op)))
+        rewriter.eraseOp(op);
+    }
   }
 };
 } // namespace

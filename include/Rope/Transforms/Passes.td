@@ -88,6 +88,8 @@ def Vectorize : Pass<"rope-vectorize"> {
   let options = [
     Option<"vectorBits", "vector-bits", "unsigned", /*default=*/"128",
            "Width of a vector register in bits">,
+    Option<"loops", "loops", "bool", /*default=*/"false",
+           "Turn the other linalg operations on memrefs into scalar loops">,
   ];
   let dependentDialects = [
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
