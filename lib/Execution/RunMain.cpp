@@ -14,6 +14,7 @@
 #include "mlir/Interfaces/FunctionInterfaces.h"
 #include "llvm/Support/DynamicLibrary.h"
 #include "llvm/Support/Format.h"
+#include <cstdio>
 
 using namespace mlir;
 using namespace mlir::rope;
@@ -279,6 +280,8 @@ static Error run(const Options &options, MLIRContext *context) {
 }
 
 int rope::runMain(int argc, char **argv, DialectRegistry &registry) {
+  // What compiled code prints before it gives up is not to stay in a buffer.
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   // The parser keeps pointers to the options.
   static Options options;
   return toolMain(argc, argv, registry, overview, options.category,

@@ -202,7 +202,6 @@ struct Channels {
   OpFoldResult start, size;
   int64_t step = 1;
 };
-} // namespace
 
 /// A value and its sizes, which are built once so that all slices of it agree.
 struct Sized {
@@ -210,30 +209,35 @@ struct Sized {
   SmallVector<OpFoldResult> sizes;
 };
 
+/// Offsets, sizes and strides of channels of all heads.
+struct Box {
+  SmallVector<OpFoldResult> offsets, sizes, strides;
+
+  Box(OpBuilder &b, const Sized &whole, const Channels &channels)
+      : offsets(whole.sizes.size(), b.getIndexAttr(0)), sizes(whole.sizes),
+        strides(whole.sizes.size(), b.getIndexAttr(1)) {
+    offsets.back() = channels.start;
+    sizes.back() = channels.size;
+    strides.back() = b.getIndexAttr(channels.step);
+  }
+};
+} // namespace
+
 static Value slice(ImplicitLocOpBuilder &b, const Sized &whole,
                    const Channels &channels) {
-  SmallVector<OpFoldResult> sizes = whole.sizes;
-  SmallVector<OpFoldResult> offsets(sizes.size(), b.getIndexAttr(0));
-  SmallVector<OpFoldResult> strides(sizes.size(), b.getIndexAttr(1));
-  offsets.back() = channels.start;
-  sizes.back() = channels.size;
-  strides.back() = b.getIndexAttr(channels.step);
+  Box box(b, whole, channels);
   if (isa<TensorType>(whole.value.getType()))
-    return tensor::ExtractSliceOp::create(b, whole.value, offsets, sizes,
-                                          strides);
-  return memref::SubViewOp::create(b, whole.value, offsets, sizes, strides);
+    return tensor::ExtractSliceOp::create(b, whole.value, box.offsets,
+                                          box.sizes, box.strides);
+  return memref::SubViewOp::create(b, whole.value, box.offsets, box.sizes,
+                                   box.strides);
 }
 
 static Value insert(ImplicitLocOpBuilder &b, Value part, const Sized &whole,
                     const Channels &channels) {
-  SmallVector<OpFoldResult> sizes = whole.sizes;
-  SmallVector<OpFoldResult> offsets(sizes.size(), b.getIndexAttr(0));
-  SmallVector<OpFoldResult> strides(sizes.size(), b.getIndexAttr(1));
-  offsets.back() = channels.start;
-  sizes.back() = channels.size;
-  strides.back() = b.getIndexAttr(channels.step);
-  return tensor::InsertSliceOp::create(b, part, whole.value, offsets, sizes,
-                                       strides);
+  Box box(b, whole, channels);
+  return tensor::InsertSliceOp::create(b, part, whole.value, box.offsets,
+                                       box.sizes, box.strides);
 }
 
 static OpFoldResult add(ImplicitLocOpBuilder &b, OpFoldResult x,

@@ -14,5 +14,5 @@ int main(int argc, char **argv) {
   mlir::rope::registerAllDialects(registry);
   mlir::rope::registerAllPasses();
   return mlir::asMainReturnCode(
-      mlir::MlirOptMain(argc, argv, "rope-mlir optimizer driver\n", registry));
+      mlir::MlirOptMain(argc, argv, "Passes of rope-mlir and of MLIR\n", registry));
 }

@@ -44,6 +44,11 @@ LogicalResult vectorizeElementwise(RewriterBase &rewriter, linalg::LinalgOp op,
 /// Bufferization of rope.table and rope.apply to their own memref forms.
 void registerBufferizableOpInterfaceExternalModels(DialectRegistry &registry);
 
+/// Assertions for sizes that are known only at run time, for upstream's
+/// -generate-runtime-verification.
+void registerRuntimeVerifiableOpInterfaceExternalModels(
+    DialectRegistry &registry);
+
 } // namespace mlir::rope
 
 #endif // ROPE_TRANSFORMS_PASSES_H

@@ -1,0 +1,53 @@
+// RUN: rope-opt %s --generate-runtime-verification | FileCheck %s
+// RUN: rope-opt %s --generate-runtime-verification --rope-to-llvm -o %t.mlir
+// RUN: rope-run %t.mlir --function=apply --input=2x4xf32=1 --input=2x2xf32=1 --input=2x2xf32=0 --input=2x4xf32=0 \
+// RUN:   | FileCheck %s --check-prefix=HOLDS
+// RUN: not --crash rope-run %t.mlir --function=apply --input=2x3xf32=1 --input=2x2xf32=1 --input=2x2xf32=0 \
+// RUN:   --input=2x3xf32=0 2>&1 | FileCheck %s --check-prefix=FAILS
+
+// Sizes that are known only at run time are asserted, by the rule's label.
+
+// CHECK-LABEL: func @apply
+// CHECK: cf.assert {{.*}}(apply_c2) expected 'x' and the destination to have one shape
+// CHECK: cf.assert {{.*}}(apply_c3)
+// CHECK: cf.assert {{.*}}(apply_c6)
+// CHECK: cf.assert {{.*}}(apply_c7) expected all pairs to lie within the head
+// CHECK: rope.apply
+// HOLDS: 2x4xf32
+// FAILS: (apply_c7) expected all pairs to lie within the head
+func.func @apply(%x: memref<?x?xf32>, %cos: memref<?x?xf32>, %sin: memref<?x?xf32>, %y: memref<?x?xf32>) {
+  rope.apply ins(%x, %cos, %sin : memref<?x?xf32>, memref<?x?xf32>, memref<?x?xf32>) outs(%y : memref<?x?xf32>)
+             {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  return
+}
+
+// CHECK-LABEL: func @stride
+// CHECK: cf.assert {{.*}}(apply_c8) expected 'pair_stride' to be at least the number of pairs
+// CHECK: cf.assert {{.*}}(apply_c7)
+func.func @stride(%x: memref<8xf32>, %cos: memref<?xf32>, %sin: memref<?xf32>) {
+  rope.apply ins(%x, %cos, %sin : memref<8xf32>, memref<?xf32>, memref<?xf32>) outs(%x : memref<8xf32>)
+             {pairing = #rope.pairing<half>, pair_stride = 4 : i64, position_dims = array<i64>}
+  return
+}
+
+// CHECK-LABEL: func @table
+// CHECK: cf.assert {{.*}}(table_c5) expected the tables to have the sizes of the positions
+// CHECK: cf.assert {{.*}}(table_c5) expected the tables to have one column for each frequency
+// CHECK: cf.assert {{.*}}(table_c6) expected one of 'axes' for each frequency
+// CHECK: cf.assert {{.*}}(table_c6) expected 'axes' below the axes of the positions
+// CHECK: rope.table
+func.func @table(%p: memref<?x?xi64>, %w: memref<?xf64>, %cos: memref<?x?xf32>, %sin: memref<?x?xf32>) {
+  rope.table ins(%p, %w : memref<?x?xi64>, memref<?xf64>) outs(%cos, %sin : memref<?x?xf32>, memref<?x?xf32>)
+             {axes = array<i64: 0, 1>}
+  return
+}
+
+// What is known is checked by the verifier alone.
+
+// CHECK-LABEL: func @static
+// CHECK-NOT: cf.assert
+func.func @static(%x: memref<5x8xf32>, %cos: memref<5x4xf32>, %sin: memref<5x4xf32>) {
+  rope.apply ins(%x, %cos, %sin : memref<5x8xf32>, memref<5x4xf32>, memref<5x4xf32>) outs(%x : memref<5x8xf32>)
+             {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  return
+}
