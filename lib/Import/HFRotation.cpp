@@ -284,11 +284,13 @@ LogicalResult Reader::readKind(StringRef kind, const HFBlock &rope,
   // Parameters that are each in order may still give nonsense together.
   StringRef key = rope ? StringRef(rope.prefix).drop_back() : baseKey;
   for (double magnitude :
-       {rotation.magnitude, rotation.longMagnitude.value_or(1.0)})
-    if (!(magnitude >= std::numeric_limits<float>::min() &&
-          magnitude <= std::numeric_limits<float>::max()))
+       {rotation.magnitude, rotation.longMagnitude.value_or(1.0)}) {
+    bool isUsable = magnitude >= std::numeric_limits<float>::min() &&
+                    magnitude <= std::numeric_limits<float>::max();
+    if (!isUsable)
       return error(key) << "expected parameters that give a positive factor of "
                         << "cosines and sines, but got " << describe(magnitude);
+  }
   SmallVector<long double> w;
   double dimension = rotation.dimension.value_or(2 * rotation.pairs);
   for (int64_t i = 0; i < rotation.pairs; ++i)

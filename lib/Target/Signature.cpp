@@ -154,7 +154,7 @@ Expected<Signature> rope::getSignature(ModuleOp module, StringRef name) {
       auto shaped = dyn_cast<ShapedType>(type);
       if (!shaped)
         return fail("has a 'c_result_dims', but a result that is no array");
-      if (list.size() != 2 * static_cast<size_t>(shaped.getNumDynamicDims()))
+      if (list.size() != 2 * shaped.getNumDynamicDims())
         return fail("has a 'c_result_dims' that is not one pair for each "
                     "dynamic dimension");
       auto &dims = signature.resultDims->emplace_back();

@@ -54,7 +54,7 @@ static Expected<std::string> readInput(StringRef name, size_t limit) {
     text.append(chunk, *count);
   }
   if (name != "-")
-    sys::fs::closeFile(*file);
+    (void)sys::fs::closeFile(*file);
   if (error)
     return std::move(error);
   if (text.size() > limit)
