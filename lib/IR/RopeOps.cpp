@@ -407,7 +407,7 @@ LogicalResult ApplyOp::verify() {
   if (!end || (!ShapedType::isDynamic(head) && *end > head))
     return emitOpError("(apply_c7) expected all pairs to lie within ")
            << sizeText(head) << " channels, but " << sizeText(pairs)
-           << " pairs from channel " << offset << " with a stride of "
-           << stride << " do not";
+           << " pairs from channel " << offset << " with a stride of " << stride
+           << " do not";
   return success();
 }

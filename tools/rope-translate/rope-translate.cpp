@@ -54,7 +54,8 @@ static Expected<std::string> readInput(StringRef name, size_t limit) {
     text.append(chunk, *count);
   }
   if (name != "-")
-    (void)sys::fs::closeFile(*file);
+    if (std::error_code code = sys::fs::closeFile(*file))
+      error = joinErrors(std::move(error), errorCodeToError(code));
   if (error)
     return std::move(error);
   if (text.size() > limit)
