@@ -92,6 +92,8 @@ static constexpr HFModel models[] = {
     HFModel("fuyu").theta(25000.0).part(0.5),
     HFModel("qwen3_next").part(0.25).head(256),
     HFModel("nanochat").negated(),
+    // The larger model of this type has position biases; only its size tells.
+    HFModel("baichuan").withoutAt(5120),
 
     // Half the rotated width apart, several position axes.
     HFModel("qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text")
@@ -134,6 +136,7 @@ static constexpr HFModel models[] = {
         .sizes(2048, 16, 2),
 
     // Neighbours.
+    HFModel("roformer").neighbours(),
     HFModel("gptj codegen").neighbours().rotary(64),
     HFModel("cohere").neighbours().theta(5e5),
     HFModel("cohere2").neighbours(),
@@ -180,10 +183,22 @@ static constexpr HFModel models[] = {
         .head(512)
         .part(0.125),
 
-    // No rotary embedding at all.
-    HFModel("albert bart bert bloom distilbert electra gpt2 gpt_bigcode "
-            "gpt_neo jamba kimi_linear mamba mamba2 mpt nemotron_h opt "
-            "roberta rwkv t5 whisper xlm-roberta xlnet")
+    // No rotary embedding, unless `position_embedding_type` says otherwise.
+    HFModel("albert bart beit bert big_bird bigbird_pegasus biogpt "
+            "blenderbot blenderbot-small blip_text_model bloom camembert "
+            "canine clip_text_model clip_vision_model convbert ctrl "
+            "data2vec-text deberta deberta-v2 deit distilbert electra ernie "
+            "ernie_m falcon_mamba flaubert fnet fsmt funnel gpt-sw3 gpt2 "
+            "gpt_bigcode gpt_neo gptsan-japanese hubert imagegpt jamba "
+            "kimi_linear layoutlm layoutlmv3 led longformer longt5 lxmert "
+            "m2m_100 mamba mamba2 marian mbart megatron-bert mobilebert "
+            "mpnet mpt mt5 mvp nemotron_h nezha nllb-moe nystromformer "
+            "openai-gpt opt pegasus pegasus_x perceiver plbart prophetnet "
+            "qdqbert reformer rembert roberta rwkv rwkv6 rwkv7 "
+            "siglip_text_model siglip_vision_model speech_to_text splinter "
+            "squeezebert switch_transformers t5 tapas trocr umt5 unispeech "
+            "vit wav2vec2 wavlm whisper xglm xlm xlm-prophetnet xlm-roberta "
+            "xlm-roberta-xl xlnet xlstm xmod yoso zamba")
         .without(),
 };
 

@@ -42,6 +42,8 @@ struct HFModel {
   const char *types;
   /// False where there is nothing to rotate.
   bool rotates = true;
+  /// Hidden size of the members that have nothing to rotate; 0: none.
+  int64_t hiddenWithout = 0;
   /// Pairs are neighbours (2i, 2i + 1), not half the rotated width apart.
   bool interleaved = false;
   /// The rotation is by minus the angle.
@@ -77,6 +79,9 @@ struct HFModel {
   const char *ropeParameters = nullptr;
 
   constexpr HFModel without() { return rotates = false, *this; }
+  constexpr HFModel withoutAt(int64_t hidden) {
+    return hiddenWithout = hidden, *this;
+  }
   constexpr HFModel neighbours() { return interleaved = true, *this; }
   constexpr HFModel negated() { return reversed = true, *this; }
   constexpr HFModel atEnd() { return trailing = true, *this; }

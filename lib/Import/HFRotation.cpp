@@ -133,14 +133,23 @@ LogicalResult Reader::checkRotates() {
   bool alibi = false;
   bool rotary = true;
   std::optional<StringRef> kind;
-  if (!model->rotates) {
+  if (failed(readString(text, {"position_embedding_type"}, kind)))
+    return failure();
+  bool saysRotary = kind && (kind->contains_insensitive("rope") ||
+                             kind->contains_insensitive("rotary"));
+  if (!model->rotates && !saysRotary) {
     HFFound found = find(text, {"model_type"});
     return error(found ? found.key : "model_type")
            << "models of this type have no rotary position embedding";
   }
+  std::optional<int64_t> hidden;
+  if (failed(readInteger(text, {"hidden_size"}, 1, maxInteger, hidden)))
+    return failure();
+  if (model->hiddenWithout && hidden == model->hiddenWithout)
+    return error(text.keyOf("hidden_size"))
+           << "models of this type and size have no rotary position embedding";
   if (failed(readBool(text, "alibi", alibi)) ||
-      failed(readBool(text, "rotary", rotary)) ||
-      failed(readString(text, {"position_embedding_type"}, kind)))
+      failed(readBool(text, "rotary", rotary)))
     return failure();
   bool isScaled = false;
   if (failed(readBool(text, "use_scaled_rope", isScaled)))
@@ -154,7 +163,26 @@ LogicalResult Reader::checkRotates() {
   if (!rotary)
     return error(text.keyOf("rotary"))
            << "expected true: there is no rotary position embedding otherwise";
-  if (kind == "nope" || kind == "alibi")
+  bool hasMemoryRope = true, isPlane = false;
+  if (failed(readBool(text, "use_mem_rope", hasMemoryRope)) ||
+      failed(readBool(text, "position_encoding_2d", isPlane)))
+    return failure();
+  if (!hasMemoryRope)
+    return error(text.keyOf("use_mem_rope"))
+           << "expected true: there is no rotary position embedding otherwise";
+  if (isPlane)
+    return error(text.keyOf("position_encoding_2d"))
+           << "expected false: positions of two axes are not supported here";
+  std::optional<double> positionScale;
+  if (failed(readPositive(text, {"rope_position_scale"}, positionScale)))
+    return failure();
+  if (positionScale.value_or(1.0) != 1.0)
+    return error(text.keyOf("rope_position_scale"))
+           << "expected 1, the only scale that is supported, but got "
+           << describe(*positionScale);
+  // Published files of classes that always rotate carry a stray `absolute`.
+  bool isKnown = *model->types;
+  if (kind && !saysRotary && (!isKnown || kind == "nope" || kind == "alibi"))
     return error(text.keyOf("position_embedding_type"))
            << "expected a rotary position embedding, but got "
            << quoteForMessage(*kind);
