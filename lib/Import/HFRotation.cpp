@@ -45,6 +45,9 @@ private:
   LogicalResult findText();
   LogicalResult checkRotates();
   FailureOr<FloatType> readElementType(StringRef dtype);
+  LogicalResult checkAgreement();
+  LogicalResult readOldBlock(std::optional<json::Value> &storage,
+                             HFBlock &result);
   LogicalResult readKinds(SmallVectorImpl<HFRotation> &kinds);
   LogicalResult readKind(StringRef kind, const HFBlock &rope,
                          HFRotation &rotation);
@@ -65,7 +68,7 @@ private:
                          HFRotation &rotation);
   LogicalResult readLongRope(const HFBlock &rope, HFRotation &rotation);
   LogicalResult readLlama3(const HFBlock &rope, HFRotation &rotation);
-  LogicalResult readAxes(const HFBlock &rope, bool isRequired,
+  LogicalResult readAxes(const HFBlock &rope, StringRef requiredKey,
                          HFRotation &rotation);
   LogicalResult readMaxLength(int64_t &result);
   LogicalResult readOriginalLength(const HFBlock &rope, int64_t &result);
@@ -148,8 +151,11 @@ LogicalResult Reader::checkRotates() {
   if (model->hiddenWithout && hidden == model->hiddenWithout)
     return error(text.keyOf("hidden_size"))
            << "models of this type and size have no rotary position embedding";
+  // An object is InternLM's block; `readKinds` reads it.
+  HFFound rotaryFound = find(text, {"rotary"});
+  bool isBlock = rotaryFound && rotaryFound.value->getAsObject();
   if (failed(readBool(text, "alibi", alibi)) ||
-      failed(readBool(text, "rotary", rotary)))
+      (!isBlock && failed(readBool(text, "rotary", rotary))))
     return failure();
   bool isScaled = false;
   if (failed(readBool(text, "use_scaled_rope", isScaled)))
@@ -219,15 +225,79 @@ FailureOr<FloatType> Reader::readElementType(StringRef dtype) {
   return type;
 }
 
-/// Whether `object`, in a block, is the block of the layers called `name`.
-static bool isKind(StringRef name, const json::Object &object) {
+/// Whether `object`, in `block`, is the block of the layers called `name`.
+static bool isKind(const json::Object &block, StringRef name,
+                   const json::Object &object) {
   static constexpr StringRef names[] = {"full_attention", "sliding_attention",
                                         "chunked_attention", "main",
                                         "compress"};
   static constexpr StringRef keys[] = {"rope_theta", "rope_type", "type",
                                        "partial_rotary_factor"};
-  return llvm::is_contained(names, name) ||
+  if (llvm::is_contained(names, name))
+    return true;
+  // A block of one rotation may hold objects that are not for us.
+  bool isOne = block.get("rope_type") || block.get("type");
+  return !isOne &&
          llvm::any_of(keys, [&](StringRef key) { return object.get(key); });
+}
+
+/// Two blocks, and a block and what is beside it, say the same.
+LogicalResult Reader::checkAgreement() {
+  HFBlock scaling, parameters;
+  if (failed(readObject(text, {"rope_scaling"}, scaling)) ||
+      failed(readObject(text, {"rope_parameters"}, parameters)))
+    return failure();
+  auto agree = [&](const HFFound &found,
+                   const HFFound &other) -> LogicalResult {
+    if (!found || !other || *found.value == *other.value)
+      return success();
+    return error(other.key)
+           << "expected " << describe(*found.value) << ", which '" << found.key
+           << "' says, but got " << describe(*other.value);
+  };
+  if (scaling && parameters)
+    for (const auto &[key, value] : *scaling.object)
+      if (failed(agree(find(scaling, {key}), find(parameters, {key}))))
+        return failure();
+  for (const HFBlock &block : {scaling, parameters})
+    for (StringRef key : {"rope_theta", "partial_rotary_factor"})
+      if (failed(agree(find(block, {key}), find(text, {key}))))
+        return failure();
+  return success();
+}
+
+/// Blocks that predate `rope_scaling`, in its words.
+LogicalResult Reader::readOldBlock(std::optional<json::Value> &storage,
+                                   HFBlock &result) {
+  json::Object block;
+  std::optional<double> base, factor;
+  std::optional<StringRef> type;
+  HFBlock rotary;
+  HFFound found = find(text, {"rotary"});
+  if (found && found.value->getAsObject()) {
+    if (failed(readObject(text, {"rotary"}, rotary)) ||
+        failed(readPositive(rotary, {"base"}, base)) ||
+        failed(readPositive(rotary, {"scaling_factor"}, factor)) ||
+        failed(readString(rotary, {"type"}, type)))
+      return failure();
+    if (!type)
+      return missing(rotary, "type");
+    block["type"] = *type == "origin" ? "default" : *type;
+    block["factor"] = factor.value_or(1.0);
+    if (base)
+      block["rope_theta"] = *base;
+  } else if (failed(readPositive(text, {"rotary_scaling_factor"}, factor))) {
+    return failure();
+  } else if (factor) {
+    rotary.prefix = text.keyOf("rotary_scaling_factor.");
+    block["type"] = "dynamic";
+    block["factor"] = *factor;
+  }
+  if (block.empty())
+    return success();
+  storage = std::move(block);
+  result = {storage->getAsObject(), rotary.prefix};
+  return success();
 }
 
 LogicalResult Reader::readKinds(SmallVectorImpl<HFRotation> &kinds) {
@@ -242,7 +312,12 @@ LogicalResult Reader::readKinds(SmallVectorImpl<HFRotation> &kinds) {
       failed(readObject(text, {"yarn"}, rope)))
     return failure();
 
+  if (failed(checkAgreement()))
+    return failure();
+
   std::optional<json::Value> defaults;
+  if ((!rope || rope.object->empty()) && failed(readOldBlock(defaults, rope)))
+    return failure();
   if ((!rope || rope.object->empty()) && model->ropeParameters) {
     defaults = llvm::cantFail(json::parse(model->ropeParameters));
     rope = {defaults->getAsObject(), text.keyOf("rope_parameters.")};
@@ -253,7 +328,8 @@ LogicalResult Reader::readKinds(SmallVectorImpl<HFRotation> &kinds) {
   SmallVector<StringRef> nested;
   if (rope) {
     for (const auto &[key, value] : *rope.object)
-      if (value.getAsObject() && isKind(key, *value.getAsObject()))
+      if (value.getAsObject() &&
+          isKind(*rope.object, key, *value.getAsObject()))
         nested.push_back(key);
   }
   isFlat = nested.empty();
@@ -446,8 +522,12 @@ LogicalResult Reader::readHeads(StringRef kind, HFRotation &rotation) {
 }
 
 LogicalResult Reader::readHeadDim(StringRef kind, HFRotation &rotation) {
-  rotation.pairing = model->interleaved ? Pairing::interleaved : Pairing::half;
   rotation.reversed = model->reversed;
+
+  bool saysNeighbours = model->interleaved;
+  if (failed(readBool(text, "rotary_emb_interleaved", saysNeighbours)))
+    return failure();
+  rotation.pairing = saysNeighbours ? Pairing::interleaved : Pairing::half;
 
   // Channels with and without positions side by side, as latent attention has.
   bool useLatent = true;
@@ -684,6 +764,17 @@ LogicalResult Reader::readScaling(StringRef kind, const HFBlock &rope,
       return error(key) << "expected a string, but got "
                         << describe(*found.value);
     type = *name;
+    std::optional<StringRef> old;
+    if (failed(readString(rope, {"type"}, old)))
+      return failure();
+    auto meaning = [&](StringRef name) {
+      bool isLong = name == "su" || (name == "yarn" && model->yarnIsLongRope);
+      return isLong ? "longrope" : name == "mrope" ? "default" : name;
+    };
+    if (old && meaning(*old) != meaning(type))
+      return error(rope.keyOf("type"))
+             << "expected " << quoteForMessage(type) << ", which '" << key
+             << "' says, but got " << quoteForMessage(*old);
   } else if (rope.prefix == "yarn.") {
     type = "yarn";
   } else if (find(rope, {"factor", "alpha"})) {
@@ -691,7 +782,9 @@ LogicalResult Reader::readScaling(StringRef kind, const HFBlock &rope,
   }
   bool isLongRope = type == "longrope" || type == "su" ||
                     (type == "yarn" && model->yarnIsLongRope);
-  bool needsAxes = type == "mrope" || type == "xdrope";
+  StringRef sections = type == "mrope"    ? "mrope_section"
+                       : type == "xdrope" ? "xdrope_section"
+                                          : "";
 
   if (type != "proportional" && failed(readWidth(rope, rotation)))
     return failure();
@@ -724,7 +817,7 @@ LogicalResult Reader::readScaling(StringRef kind, const HFBlock &rope,
                       << "yarn, deepseek_yarn, longrope, su, llama3, "
                       << "proportional, mrope, xdrope";
   }
-  return readAxes(rope, needsAxes, rotation);
+  return readAxes(rope, sections, rotation);
 }
 
 LogicalResult Reader::readProportional(const HFBlock &rope,
@@ -771,7 +864,9 @@ LogicalResult Reader::readNtk(const HFBlock &rope, HFRotation &rotation) {
 LogicalResult Reader::readDynamic(const HFBlock &rope, bool needsFactor,
                                   HFRotation &rotation) {
   std::optional<double> alpha;
-  if (failed(readPositiveOrZero(rope, {"alpha"}, alpha)))
+  std::optional<double> unused;
+  if (failed(readPositiveOrZero(rope, {"alpha"}, alpha)) ||
+      failed(readPositive(rope, {"factor"}, unused)))
     return failure();
   if (!alpha && !needsFactor)
     return success();
@@ -860,8 +955,9 @@ LogicalResult Reader::readLongRope(const HFBlock &rope, HFRotation &rotation) {
   SmallVector<double> shortFactors, longFactors;
   int64_t original;
   double factor;
-  std::optional<double> magnitude, shortScale, longScale;
-  if (failed(requirePositives(rope, "short_factor", rotation.pairs,
+  std::optional<double> magnitude, shortScale, longScale, unused;
+  if (failed(readPositive(rope, {"factor"}, unused)) ||
+      failed(requirePositives(rope, "short_factor", rotation.pairs,
                               shortFactors)) ||
       failed(
           requirePositives(rope, "long_factor", rotation.pairs, longFactors)) ||
@@ -920,7 +1016,8 @@ LogicalResult Reader::readLlama3(const HFBlock &rope, HFRotation &rotation) {
 // Position axes
 //===----------------------------------------------------------------------===//
 
-LogicalResult Reader::readAxes(const HFBlock &rope, bool isRequired,
+/// `requiredKey` is empty where there may be one axis alone.
+LogicalResult Reader::readAxes(const HFBlock &rope, StringRef requiredKey,
                                HFRotation &rotation) {
   SmallVector<int64_t> sections;
   HFFound found = find(rope, {"mrope_section", "xdrope_section"});
@@ -939,7 +1036,7 @@ LogicalResult Reader::readAxes(const HFBlock &rope, bool isRequired,
   } else if (model->sections[0]) {
     llvm::append_range(sections, model->sections);
   } else {
-    return isRequired ? missing(rope, "mrope_section") : success();
+    return requiredKey.empty() ? success() : missing(rope, requiredKey);
   }
   int64_t sum = 0;
   for (int64_t section : sections)
