@@ -169,6 +169,17 @@ LogicalResult Reader::checkRotates() {
   if (!rotary)
     return error(text.keyOf("rotary"))
            << "expected true: there is no rotary position embedding otherwise";
+  for (StringRef name : {"rope", "attn_config.rope", "attn_config.alibi"}) {
+    HFFound found = find(text, {name});
+    bool needed = !name.ends_with("alibi");
+    if (found && found.value->getAsBoolean() == !needed)
+      return error(found.key)
+             << "expected " << (needed ? "true" : "false")
+             << ": there is no rotary position embedding otherwise";
+  }
+  if (HFFound found = find(text, {"rotary_emb_scale_base"}))
+    return error(found.key) << "expected null: factors that differ between "
+                            << "queries and keys are not supported";
   bool hasMemoryRope = true, isPlane = false;
   if (failed(readBool(text, "use_mem_rope", hasMemoryRope)) ||
       failed(readBool(text, "position_encoding_2d", isPlane)))
