@@ -145,6 +145,11 @@ LogicalResult Reader::checkRotates() {
     return error(found ? found.key : "model_type")
            << "models of this type have no rotary position embedding";
   }
+  HFFound patch = find(text, {"patch_size"});
+  if (patch && !find(text, {"vocab_size"}))
+    return error(patch.key)
+           << "expected a language model: how an encoder of patches lays its "
+           << "grid out over the channels does not stand in this file";
   std::optional<int64_t> hidden;
   if (failed(readInteger(text, {"hidden_size"}, 1, maxInteger, hidden)))
     return failure();
