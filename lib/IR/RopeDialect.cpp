@@ -15,6 +15,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "mlir/Transforms/InliningUtils.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -45,6 +46,18 @@ static void printNumbers(AsmPrinter &printer, DenseF64ArrayAttr numbers) {
 #define GET_ATTRDEF_CLASSES
 #include "Rope/IR/RopeAttrs.cpp.inc"
 
+namespace {
+/// The operations have no regions and depend on nothing around them, so that
+/// functions that hold them may be inlined anywhere.
+struct RopeInlinerInterface : DialectInlinerInterface {
+  using DialectInlinerInterface::DialectInlinerInterface;
+
+  bool isLegalToInline(Operation *, Region *, bool, IRMapping &) const final {
+    return true;
+  }
+};
+} // namespace
+
 void RopeDialect::initialize() {
   addAttributes<
 #define GET_ATTRDEF_LIST
@@ -54,4 +67,5 @@ void RopeDialect::initialize() {
 #define GET_OP_LIST
 #include "Rope/IR/RopeOps.cpp.inc"
       >();
+  addInterfaces<RopeInlinerInterface>();
 }

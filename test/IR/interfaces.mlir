@@ -1,6 +1,7 @@
 // RUN: rope-opt %s --split-input-file --resolve-ranked-shaped-type-result-dims --canonicalize="test-convergence" | FileCheck %s --check-prefix=REIFY
 // RUN: rope-opt %s --split-input-file --canonicalize="test-convergence" --cse | FileCheck %s --check-prefix=CSE
 // RUN: rope-opt %s --split-input-file --loop-invariant-code-motion | FileCheck %s --check-prefix=LICM
+// RUN: rope-opt %s --split-input-file --inline | FileCheck %s --check-prefix=INLINE
 
 // A result has the sizes of its destination.
 
@@ -103,4 +104,29 @@ func.func @cast_of_one_table(%p: tensor<?xi64>, %f: tensor<2xf64>, %c: tensor<4x
   %d = tensor.cast %c : tensor<4x2xf32> to tensor<?x2xf32>
   %cos, %sin = rope.table ins(%p, %f : tensor<?xi64>, tensor<2xf64>) outs(%d, %s : tensor<?x2xf32>, tensor<?x2xf32>)
   return %cos, %sin : tensor<?x2xf32>, tensor<?x2xf32>
+}
+
+// -----
+
+// Functions that hold the operations are inlined.
+
+// INLINE-LABEL: @caller(
+// INLINE-NOT: call
+// INLINE: rope.frequencies
+// INLINE: rope.scale_frequencies
+// INLINE: rope.table
+// INLINE: rope.apply
+// INLINE-NOT: call
+// INLINE: return
+func.func @caller(%x: tensor<4x8xf32>, %p: tensor<4xi64>, %t: tensor<4x4xf32>) -> tensor<4x8xf32> {
+  %y = call @callee(%x, %p, %t) : (tensor<4x8xf32>, tensor<4xi64>, tensor<4x4xf32>) -> tensor<4x8xf32>
+  return %y : tensor<4x8xf32>
+}
+func.func private @callee(%x: tensor<4x8xf32>, %p: tensor<4xi64>, %t: tensor<4x4xf32>) -> tensor<4x8xf32> {
+  %f = rope.frequencies base(1.0e4) : tensor<4xf64>
+  %g = rope.scale_frequencies %f by(#rope.linear<factor = 8.0>) : tensor<4xf64>
+  %c, %s = rope.table ins(%p, %g : tensor<4xi64>, tensor<4xf64>) outs(%t, %t : tensor<4x4xf32>, tensor<4x4xf32>)
+  %y = rope.apply ins(%x, %c, %s : tensor<4x8xf32>, tensor<4x4xf32>, tensor<4x4xf32>) outs(%x : tensor<4x8xf32>)
+                  {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  return %y : tensor<4x8xf32>
 }
