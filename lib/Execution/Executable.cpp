@@ -165,6 +165,29 @@ Executable::prepare(MutableArrayRef<Array> arguments) {
           ", but dimension " + Twine(first.dim) + " of argument " +
           Twine(first.argument) + " is " + Twine(size(first)) +
           ": expected one size");
+  for (const SizeBound &bound : signature.sizeBounds) {
+    // Sizes of arrays that are there: no product of them overflows much.
+    __int128 needed = bound.constant;
+    if (bound.smaller)
+      needed += static_cast<__int128>(bound.factor) * size(*bound.smaller);
+    int64_t limit = bound.larger ? size(*bound.larger) : bound.limit;
+    if (needed <= limit)
+      continue;
+    auto describe = [](ArgumentDim dim) {
+      return ("dimension " + Twine(dim.dim) + " of argument " +
+              Twine(dim.argument))
+          .str();
+    };
+    std::string least = std::to_string(bound.constant);
+    if (bound.smaller)
+      least = std::to_string(bound.factor) + " times " +
+              describe(*bound.smaller) + ", which is " +
+              std::to_string(size(*bound.smaller)) + ", plus " + least;
+    return createStringError(
+        "expected at most " + std::to_string(limit) +
+        (bound.larger ? ", " + describe(*bound.larger) : std::string()) +
+        ", but got " + least);
+  }
 
   auto frame = std::make_unique<Frame>();
   if (signature.resultDims)

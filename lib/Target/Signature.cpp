@@ -179,6 +179,27 @@ Expected<Signature> rope::getSignature(ModuleOp module, StringRef name) {
                                      {unsigned(list[2]), unsigned(list[3])}});
     }
   }
+  if (Attribute attr = function->getAttr("c_size_bounds")) {
+    auto lists = getLists(attr);
+    if (!lists)
+      return fail("has a 'c_size_bounds' that is no list of arrays");
+    for (ArrayRef<int64_t> list : *lists) {
+      auto names = [&](size_t i) {
+        return list[i] == -1 || isDim(signature.type, list[i], list[i + 1]);
+      };
+      if (list.size() != 6 || !names(0) || !names(4))
+        return fail("has a 'c_size_bounds' that does not name dimensions of "
+                    "arguments");
+      SizeBound &bound = signature.sizeBounds.emplace_back();
+      bound.factor = list[2];
+      bound.constant = list[3];
+      bound.limit = list[5];
+      if (list[0] != -1)
+        bound.smaller = {unsigned(list[0]), unsigned(list[1])};
+      if (list[4] != -1)
+        bound.larger = {unsigned(list[4]), unsigned(list[5])};
+    }
+  }
   if (Error error = checkInterface(module, signature))
     return std::move(error);
   return signature;

@@ -114,41 +114,103 @@ findResultDims(func::FuncOp func, func::ReturnOp terminator) {
   return dims;
 }
 
-/// The dimensions of arguments that must be equal for the operations of this
-/// dialect to be defined.
-static SmallVector<Attribute> findEqualDims(func::FuncOp func) {
-  llvm::SetVector<Attribute> equal;
-  auto add = [&](Value x, int64_t xDim, Value y, int64_t yDim) {
-    auto isDynamic = [](Value value, int64_t dim) {
-      return cast<ShapedType>(value.getType()).isDynamicDim(dim);
-    };
-    if (!isDynamic(x, xDim) || !isDynamic(y, yDim))
+namespace {
+/// What the operations of this dialect need of sizes that are known only at the
+/// call: `equal` and `bounds` are what `c_equal_dims` and `c_size_bounds` hold.
+class SizeRules {
+public:
+  explicit SizeRules(func::FuncOp func) : func(func) {
+    func.walk([&](ApplyOp op) { add(op); });
+    func.walk([&](TableOp op) { add(op); });
+  }
+
+  llvm::SetVector<Attribute> equal, bounds;
+
+private:
+  /// A size: a number, or a dimension of an argument.
+  struct Size {
+    std::optional<int64_t> number;
+    std::optional<ArgumentDim> source;
+  };
+
+  /// Nothing where the size does not follow from the arguments.
+  std::optional<Size> sizeOf(Value value, int64_t dim) {
+    auto type = cast<ShapedType>(value.getType());
+    if (!type.isDynamicDim(dim))
+      return Size{type.getDimSize(dim), std::nullopt};
+    if (std::optional<ArgumentDim> source = findArgumentDim(func, value, dim))
+      return Size{std::nullopt, source};
+    return std::nullopt;
+  }
+
+  /// factor * x + constant <= y.
+  void addBound(std::optional<Size> x, int64_t factor, int64_t constant,
+                std::optional<Size> y) {
+    if (!x || !y || (x->number && y->number))
       return;
-    std::optional<ArgumentDim> a = findArgumentDim(func, x, xDim);
-    std::optional<ArgumentDim> b = findArgumentDim(func, y, yDim);
-    if (a && b && (a->argument != b->argument || a->dim != b->dim))
-      equal.insert(DenseI64ArrayAttr::get(
-          func.getContext(), {a->argument, a->dim, b->argument, b->dim}));
-  };
-  auto addAll = [&](Value x, Value y) {
-    for (int64_t dim : llvm::seq(cast<ShapedType>(x.getType()).getRank()))
-      add(x, dim, y, dim);
-  };
-  func.walk([&](Operation *op) {
-    if (auto apply = dyn_cast<ApplyOp>(op)) {
-      addAll(apply.getX(), apply.getInit());
-      addAll(apply.getCos(), apply.getSin());
-      for (auto [i, dim] : llvm::enumerate(apply.getPositionDims()))
-        add(apply.getX(), dim, apply.getCos(), i);
-    } else if (auto table = dyn_cast<TableOp>(op)) {
-      addAll(table.getCos(), table.getSin());
-      for (int64_t dim : llvm::seq(table.getPositionRank()))
-        add(table.getPositions(), dim + table.getAxes().has_value(),
-            table.getCos(), dim);
+    if (x->number) {
+      constant += factor * *x->number;
+      factor = 0;
     }
-  });
-  return llvm::to_vector(equal);
-}
+    ArgumentDim none{-1, 0};
+    ArgumentDim smaller = x->source.value_or(none);
+    ArgumentDim larger =
+        y->source.value_or(ArgumentDim{-1, y->number.value_or(0)});
+    bounds.insert(DenseI64ArrayAttr::get(
+        func.getContext(), {smaller.argument, smaller.dim, factor, constant,
+                            larger.argument, larger.dim}));
+  }
+
+  void addEqual(Value x, int64_t xDim, Value y, int64_t yDim) {
+    std::optional<Size> a = sizeOf(x, xDim), b = sizeOf(y, yDim);
+    if (a && b && a->source && b->source) {
+      auto [argument, dim] = *a->source;
+      auto [otherArgument, otherDim] = *b->source;
+      if (argument != otherArgument || dim != otherDim)
+        equal.insert(DenseI64ArrayAttr::get(
+            func.getContext(), {argument, dim, otherArgument, otherDim}));
+      return;
+    }
+    addBound(a, 1, 0, b);
+    addBound(b, 1, 0, a);
+  }
+
+  void addSameShape(Value x, Value y) {
+    for (int64_t dim : llvm::seq(cast<ShapedType>(x.getType()).getRank()))
+      addEqual(x, dim, y, dim);
+  }
+
+  void add(ApplyOp op) {
+    addSameShape(op.getX(), op.getInit());
+    addSameShape(op.getCos(), op.getSin());
+    for (auto [i, dim] : llvm::enumerate(op.getPositionDims()))
+      addEqual(op.getX(), dim, op.getCos(), i);
+    // The pairs lie within the head, and not in each other.
+    int64_t last = op.getPositionDims().size(), offset = op.getOffset();
+    std::optional<Size> pairs = sizeOf(op.getCos(), last);
+    std::optional<Size> head =
+        sizeOf(op.getX(), cast<ShapedType>(op.getX().getType()).getRank() - 1);
+    if (!op.getPairStride())
+      return addBound(pairs, 2, offset, head);
+    int64_t stride = *op.getPairStride();
+    addBound(pairs, 1, 0, Size{stride, std::nullopt});
+    addBound(pairs, 1, offset + stride, head);
+  }
+
+  void add(TableOp op) {
+    addSameShape(op.getCos(), op.getSin());
+    std::optional<ArrayRef<int64_t>> axes = op.getAxes();
+    for (int64_t dim : llvm::seq(op.getPositionRank()))
+      addEqual(op.getPositions(), dim + axes.has_value(), op.getCos(), dim);
+    addEqual(op.getFrequencies(), 0, op.getCos(), op.getPositionRank());
+    if (axes && !axes->empty())
+      addBound(Size{*llvm::max_element(*axes) + 1, std::nullopt}, 1, 0,
+               sizeOf(op.getPositions(), 0));
+  }
+
+  func::FuncOp func;
+};
+} // namespace
 
 //===----------------------------------------------------------------------===//
 // Rewriting
@@ -235,7 +297,11 @@ struct ExposeCInterface : rope::impl::ExposeCInterfaceBase<ExposeCInterface> {
       if (!resultDims)
         continue;
       func->setAttr("c_result_dims", b.getArrayAttr(*resultDims));
-      func->setAttr("c_equal_dims", b.getArrayAttr(findEqualDims(func)));
+      SizeRules rules(func);
+      func->setAttr("c_equal_dims", b.getArrayAttr(rules.equal.getArrayRef()));
+      if (!rules.bounds.empty())
+        func->setAttr("c_size_bounds",
+                      b.getArrayAttr(rules.bounds.getArrayRef()));
       expose(func, terminator);
     }
   }

@@ -33,6 +33,15 @@ struct ArgumentDim {
   unsigned dim;
 };
 
+/// `factor` times the size `smaller` (0 where absent), plus `constant`, is at
+/// most the size `larger`, or `limit` where that is absent.
+struct SizeBound {
+  std::optional<ArgumentDim> smaller;
+  int64_t factor = 0, constant = 0;
+  std::optional<ArgumentDim> larger;
+  int64_t limit = 0;
+};
+
 /// The C interface of one lowered function.
 struct Signature {
   /// Name of the function in the source; the C symbol is `getSymbol()`.
@@ -44,6 +53,8 @@ struct Signature {
   std::optional<SmallVector<SmallVector<ArgumentDim>>> resultDims;
   /// Pairs of dimensions that must have one size.
   SmallVector<std::pair<ArgumentDim, ArgumentDim>> equalDims;
+  /// What else sizes must be.
+  SmallVector<SizeBound, 0> sizeBounds;
 
   /// The symbol of the C interface: `_mlir_ciface_` and the name.
   std::string getSymbol() const;

@@ -64,6 +64,10 @@ def ExposeCInterface : Pass<"rope-expose-c-interface", "::mlir::ModuleOp"> {
     result, the argument and the dimension of it that each dynamic dimension
     equals; `c_equal_dims` the dimensions of arguments that operations of this
     dialect need to be equal, as (argument, dimension, argument, dimension).
+    `c_size_bounds`, where there are any, holds what else they need, as
+    (argument a, dimension i, factor, constant, argument b, dimension j):
+    `factor * size(a, i) + constant` is at most `size(b, j)`. Argument -1 stands
+    for a number, that of its dimension.
 
     Functions with a result whose sizes do not follow from the arguments keep
     their results, and have `c_signature` alone.
