@@ -178,15 +178,17 @@ Executable::prepare(MutableArrayRef<Array> arguments) {
               Twine(dim.argument))
           .str();
     };
-    std::string least = std::to_string(bound.constant);
+    std::string message;
+    llvm::raw_string_ostream os(message);
+    os << "expected at most " << limit;
+    if (bound.larger)
+      os << ", " << describe(*bound.larger);
+    os << ", but got ";
     if (bound.smaller)
-      least = std::to_string(bound.factor) + " times " +
-              describe(*bound.smaller) + ", which is " +
-              std::to_string(size(*bound.smaller)) + ", plus " + least;
-    return createStringError(
-        "expected at most " + std::to_string(limit) +
-        (bound.larger ? ", " + describe(*bound.larger) : std::string()) +
-        ", but got " + least);
+      os << bound.factor << " times " << describe(*bound.smaller)
+         << ", which is " << size(*bound.smaller) << ", plus ";
+    os << bound.constant;
+    return createStringError(message);
   }
 
   auto frame = std::make_unique<Frame>();
