@@ -1,0 +1,44 @@
+//===- Fusion.h - what the fusion passes ask and report ---------*- C++ -*-===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef ROPE_TRANSFORMS_FUSION_H
+#define ROPE_TRANSFORMS_FUSION_H
+
+#include "Rope/IR/RopeOps.h"
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace mlir::rope {
+
+/// A rotation, and the operation that it can be folded into.
+struct FusionCandidate {
+  ApplyOp rotation;
+  Operation *target = nullptr;
+  /// What no longer goes through memory, in bytes; absent where sizes are known
+  /// only at run time.
+  std::optional<int64_t> bytesSaved;
+};
+
+/// Decides about a fusion that is possible: nothing to make it, else the reason
+/// not to, which the remark states.
+using FusionControlFn =
+    std::function<std::optional<std::string>(const FusionCandidate &)>;
+
+/// The bytes of a value of static shape, if they fit 63 bits.
+std::optional<int64_t> getStaticBytes(Value value);
+
+/// Emits the remark, in the category of pass `name`, that a fusion was made.
+void reportFused(const FusionCandidate &candidate, StringRef name);
+
+/// Emits the remark, in the category of pass `name`, that `rotation` was left,
+/// and why.
+void reportLeft(Operation *rotation, StringRef name, const Twine &reason);
+
+} // namespace mlir::rope
+
+#endif // ROPE_TRANSFORMS_FUSION_H
