@@ -48,5 +48,6 @@ struct ConvertRopeToLinalg
 } // namespace
 
 void rope::populateRopeToLinalgPatterns(RewritePatternSet &patterns) {
-  patterns.add<Decompose<ApplyOp>, Decompose<TableOp>>(patterns.getContext());
+  patterns.add<Decompose<ApplyOp>, Decompose<TableOp>, Decompose<AttentionOp>,
+               Decompose<OnlineAttentionOp>>(patterns.getContext());
 }

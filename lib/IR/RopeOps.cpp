@@ -10,7 +10,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Rope/IR/RopeOps.h"
-#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "Rules.h"
 #include "llvm/Support/CheckedArithmetic.h"
 #include <cmath>
 
@@ -21,24 +21,26 @@ using namespace mlir::rope;
 #include "Rope/IR/RopeOps.cpp.inc"
 
 //===----------------------------------------------------------------------===//
-// What table and apply share
+// What several operations share
 //===----------------------------------------------------------------------===//
 
 static ShapedType shaped(Value value) {
   return cast<ShapedType>(value.getType());
 }
 
-/// Static sizes agree where both are known.
-static bool compatible(int64_t a, int64_t b) {
+bool rope::areCompatible(int64_t a, int64_t b) {
   return a == b || ShapedType::isDynamic(a) || ShapedType::isDynamic(b);
 }
 
-/// Prints a size as it stands in a type.
-static std::string sizeText(int64_t size) {
+std::string rope::sizeText(int64_t size) {
   return ShapedType::isDynamic(size) ? "?" : std::to_string(size);
 }
 
-static LogicalResult verifyOneKind(Operation *op, StringRef label) {
+bool rope::isSupportedFloat(Type type) {
+  return isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(type);
+}
+
+LogicalResult rope::verifyOneKind(Operation *op, StringRef label) {
   bool anyTensor =
       llvm::any_of(op->getOperandTypes(), llvm::IsaPred<TensorType>);
   bool anyMemRef =
@@ -50,10 +52,11 @@ static LogicalResult verifyOneKind(Operation *op, StringRef label) {
   return success();
 }
 
-/// The static part of each operand's size in bytes fits a signed 64-bit number.
-static LogicalResult verifySizes(Operation *op, StringRef label) {
+LogicalResult rope::verifySizes(Operation *op, StringRef label) {
   for (Type type : op->getOperandTypes()) {
-    auto shapedType = cast<ShapedType>(type);
+    auto shapedType = dyn_cast<ShapedType>(type);
+    if (!shapedType)
+      continue;
     Type element = shapedType.getElementType();
     std::optional<int64_t> bytes =
         element.isIndex()
@@ -71,51 +74,53 @@ static LogicalResult verifySizes(Operation *op, StringRef label) {
   return success();
 }
 
-/// Layouts of memrefs may differ, and so may what is known of the sizes.
-static LogicalResult verifyTables(Operation *op, StringRef label, Value cos,
-                                  Value sin) {
-  ShapedType x = shaped(cos), y = shaped(sin);
-  if (!llvm::equal(x.getShape(), y.getShape(), compatible) ||
-      x.getElementType() != y.getElementType() ||
-      !isa<FloatType>(x.getElementType()))
-    return op->emitOpError("(")
-           << label << ") expected 'cos' and 'sin' to have one shape and "
-           << "element type, of floats, but got " << x << " and " << y;
+LogicalResult rope::verifyCosSin(EmitErrorFn emitError, StringRef label,
+                                 ShapedType cos, ShapedType sin) {
+  if (!llvm::equal(cos.getShape(), sin.getShape(), areCompatible) ||
+      cos.getElementType() != sin.getElementType() ||
+      !isa<FloatType>(cos.getElementType()))
+    return emitError() << "(" << label
+                       << ") expected 'cos' and 'sin' to have one shape and "
+                       << "element type, of floats, but got " << cos << " and "
+                       << sin;
+  if (!isSupportedFloat(cos.getElementType()))
+    return emitError() << "(" << label
+                       << ") expected tables of f16, bf16, f32 or f64, but got "
+                       << cos.getElementType();
   return success();
 }
 
-/// The types of tensor destinations are those of the results.
-static LogicalResult inferFromInits(ValueRange inits,
-                                    SmallVectorImpl<Type> &types) {
+LogicalResult rope::inferFromInits(ValueRange inits,
+                                   SmallVectorImpl<Type> &types) {
   for (Value init : inits)
     if (auto type = dyn_cast<RankedTensorType>(init.getType()))
       types.push_back(type);
   return success();
 }
 
-static LogicalResult reifyFromInits(OpBuilder &b,
-                                    DestinationStyleOpInterface op,
-                                    ReifiedRankedShapedTypeDims &shapes) {
+LogicalResult rope::reifyFromInits(OpBuilder &b, DestinationStyleOpInterface op,
+                                   ReifiedRankedShapedTypeDims &shapes) {
   for (OpOperand &init : op.getDpsInitsMutable())
     if (isa<RankedTensorType>(init.get().getType()))
       shapes.push_back(tensor::getMixedSizes(b, op.getLoc(), init.get()));
   return success();
 }
 
-static void
-memoryEffects(DestinationStyleOpInterface op,
-              SmallVectorImpl<MemoryEffects::EffectInstance> &effects) {
+void rope::memoryEffects(
+    DestinationStyleOpInterface op,
+    SmallVectorImpl<MemoryEffects::EffectInstance> &effects, bool readInits) {
   for (OpOperand *input : op.getDpsInputOperands())
     if (isa<MemRefType>(input->get().getType()))
       effects.emplace_back(MemoryEffects::Read::get(), input);
   for (OpOperand &init : op.getDpsInitsMutable())
-    if (isa<MemRefType>(init.get().getType()))
+    if (isa<MemRefType>(init.get().getType())) {
+      if (readInits)
+        effects.emplace_back(MemoryEffects::Read::get(), &init);
       effects.emplace_back(MemoryEffects::Write::get(), &init);
+    }
 }
 
-/// Sizes that disagree at run time are undefined behaviour, which a condition
-/// around the operation may exclude: only static shapes may be speculated.
-static Speculation::Speculatability speculatability(Operation *op) {
+Speculation::Speculatability rope::speculatability(Operation *op) {
   bool known = llvm::all_of(op->getOperandTypes(), [](Type type) {
     auto tensor = dyn_cast<RankedTensorType>(type);
     return tensor && tensor.hasStaticShape();
@@ -230,67 +235,76 @@ Speculation::Speculatability TableOp::getSpeculatability() {
   return speculatability(*this);
 }
 
-LogicalResult TableOp::verify() {
-  if (failed(verifyOneKind(*this, "table_c1")))
-    return failure();
-  ShapedType positions = shaped(getPositions());
-  ShapedType frequencies = shaped(getFrequencies());
-  ShapedType cos = shaped(getCos());
+LogicalResult rope::verifyTable(EmitErrorFn emitError,
+                                const TableRules &rules) {
+  ShapedType positions = rules.positions, frequencies = rules.frequencies;
   Type element = positions.getElementType();
   bool isInteger =
       element.isSignlessInteger() && element.getIntOrFloatBitWidth() <= 64;
-  bool isFloat =
-      isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(element);
+  bool isFloat = isSupportedFloat(element);
   if (!isInteger && !isFloat && !element.isIndex())
-    return emitOpError("(table_c2) expected positions to be integers of at "
-                       "most 64 bits, indices or floats of 16 to 64 bits, but "
-                       "got ")
-           << element;
+    return emitError() << "(table_c2) expected positions to be integers of at "
+                          "most 64 bits, indices or floats of 16 to 64 bits, "
+                          "but got "
+                       << element;
   bool inTurns = frequencies.getElementType().isSignlessInteger(64);
   if (frequencies.getRank() != 1 ||
       (!inTurns && !frequencies.getElementType().isF64()))
-    return emitOpError("(table_c3) expected 'frequencies' to be "
-                       "one-dimensional, of f64 or i64, but got ")
-           << frequencies;
-  if (inTurns && (isFloat || getPrecision() != Precision::exact))
-    return emitOpError("(table_c3) expected f64 frequencies for float "
-                       "positions and for f32 precision, but got ")
-           << frequencies;
-  if (failed(verifyTables(*this, "table_c4", getCos(), getSin())))
-    return failure();
-  if (!isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(
-          cos.getElementType()))
-    return emitOpError("(table_c4) expected tables of f16, bf16, f32 or f64, "
-                       "but got ")
-           << cos.getElementType();
+    return emitError() << "(table_c3) expected 'frequencies' to be "
+                          "one-dimensional, of f64 or i64, but got "
+                       << frequencies;
+  if (inTurns && (isFloat || rules.precision != Precision::exact))
+    return emitError() << "(table_c3) expected f64 frequencies for float "
+                          "positions and for f32 precision, but got "
+                       << frequencies;
+  if (rules.axes && positions.getRank() == 0)
+    return emitError() << "(table_c6) expected positions with an axis "
+                          "dimension, but got "
+                       << positions;
+  if (rules.axes) {
+    if (!areCompatible(rules.axes->size(), frequencies.getDimSize(0)))
+      return emitError() << "(table_c6) expected one of 'axes' for each of "
+                         << sizeText(frequencies.getDimSize(0))
+                         << " frequencies, but got " << rules.axes->size();
+    int64_t limit = positions.getDimSize(0);
+    for (int64_t axis : *rules.axes)
+      if (axis < 0 || (!ShapedType::isDynamic(limit) && axis >= limit))
+        return emitError() << "(table_c6) expected 'axes' below the "
+                           << sizeText(limit)
+                           << " axes of the positions, but got " << axis;
+  }
+  if (!rules.magnitude.isFinite()) {
+    Builder b(positions.getContext());
+    return emitError()
+           << "(table_c7) expected 'magnitude' to be finite, but got "
+           << FloatAttr::get(b.getF64Type(), rules.magnitude);
+  }
+  return success();
+}
 
-  bool hasAxes = getAxes().has_value();
-  SmallVector<int64_t> expected(positions.getShape());
-  if (hasAxes && expected.empty())
-    return emitOpError("(table_c6) expected positions with an axis dimension, "
-                       "but got ")
-           << positions;
-  if (hasAxes)
-    expected.erase(expected.begin());
-  expected.push_back(frequencies.getDimSize(0));
-  if (!cos.hasRank() || !llvm::equal(expected, cos.getShape(), compatible))
+SmallVector<int64_t> rope::inferTableShape(const TableRules &rules) {
+  SmallVector<int64_t> shape(rules.positions.getShape());
+  if (rules.axes)
+    shape.erase(shape.begin());
+  shape.push_back(rules.frequencies.getDimSize(0));
+  return shape;
+}
+
+LogicalResult TableOp::verify() {
+  if (failed(verifyOneKind(*this, "table_c1")))
+    return failure();
+  ShapedType cos = shaped(getCos());
+  TableRules rules{shaped(getPositions()), shaped(getFrequencies()), getAxes(),
+                   getMagnitude(), getPrecision()};
+  auto emit = [&] { return emitOpError(); };
+  if (failed(verifyCosSin(emit, "table_c4", cos, shaped(getSin()))) ||
+      failed(verifyTable(emit, rules)))
+    return failure();
+  SmallVector<int64_t> expected = inferTableShape(rules);
+  if (!llvm::equal(expected, cos.getShape(), areCompatible))
     return emitOpError("(table_c5) expected tables of shape ")
            << llvm::join(llvm::map_range(expected, sizeText), "x")
            << ", but got " << cos;
-  if (std::optional<ArrayRef<int64_t>> axes = getAxes()) {
-    if (!compatible(axes->size(), frequencies.getDimSize(0)))
-      return emitOpError("(table_c6) expected one of 'axes' for each of ")
-             << sizeText(frequencies.getDimSize(0)) << " frequencies, but got "
-             << axes->size();
-    int64_t limit = positions.getDimSize(0);
-    for (int64_t axis : *axes)
-      if (axis < 0 || (!ShapedType::isDynamic(limit) && axis >= limit))
-        return emitOpError("(table_c6) expected 'axes' below the ")
-               << sizeText(limit) << " axes of the positions, but got " << axis;
-  }
-  if (!getMagnitude().isFinite())
-    return emitOpError("(table_c7) expected 'magnitude' to be finite, but got ")
-           << getMagnitudeAttr();
   return verifySizes(*this, "table_c8");
 }
 
@@ -326,76 +340,55 @@ Speculation::Speculatability ApplyOp::getSpeculatability() {
   return speculatability(*this);
 }
 
-LogicalResult ApplyOp::verify() {
-  if (failed(verifyOneKind(*this, "apply_c1")))
-    return failure();
-  ShapedType x = shaped(getX()), init = shaped(getInit()),
-             cos = shaped(getCos());
-  if (x.getRank() == 0 || x.getElementType() != init.getElementType() ||
-      !llvm::equal(x.getShape(), init.getShape(), compatible))
-    return emitOpError("(apply_c2) expected 'x' and the destination to have "
-                       "one shape and element type, and one dimension or "
-                       "more, but got ")
-           << x << " and " << init;
-  if (!isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(
-          x.getElementType()))
-    return emitOpError("(apply_c2) expected elements of f16, bf16, f32 or f64, "
-                       "but got ")
-           << x.getElementType();
-  if (failed(verifyTables(*this, "apply_c3", getCos(), getSin())))
-    return failure();
-  if (!isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(
-          cos.getElementType()))
-    return emitOpError("(apply_c3) expected tables of f16, bf16, f32 or f64, "
-                       "but got ")
-           << cos.getElementType();
-
-  ArrayRef<int64_t> dims = getPositionDims();
-  if (cos.getRank() != int64_t(dims.size()) + 1)
-    return emitOpError("(apply_c4) expected tables of rank ")
-           << dims.size() + 1 << ", one more than 'position_dims', but got "
-           << cos;
+LogicalResult rope::verifyApply(EmitErrorFn emitError,
+                                const ApplyRules &rules) {
+  ShapedType x = rules.x;
+  ArrayRef<int64_t> dims = rules.positionDims;
+  if (rules.tables.size() != dims.size() + 1)
+    return emitError() << "(apply_c4) expected tables of rank "
+                       << dims.size() + 1
+                       << ", one more than 'position_dims', but got shape ["
+                       << llvm::join(llvm::map_range(rules.tables, sizeText),
+                                     ", ")
+                       << "]";
   for (auto [i, dim] : llvm::enumerate(dims)) {
     if (dim < 0 || dim >= x.getRank() - 1 ||
         llvm::is_contained(dims.take_front(i), dim))
-      return emitOpError("(apply_c5) expected 'position_dims' to be distinct "
-                         "dimensions of 'x' before its last, but got [")
+      return emitError()
+             << "(apply_c5) expected 'position_dims' to be distinct "
+                "dimensions of 'x' before its last, but got ["
              << dims << "] for rank " << x.getRank();
-    if (!compatible(cos.getDimSize(i), x.getDimSize(dim)))
-      return emitOpError("(apply_c6) expected size ")
-             << sizeText(x.getDimSize(dim)) << " of dimension " << dim
-             << " of 'x' in dimension " << i << " of the tables, but got "
-             << sizeText(cos.getDimSize(i));
+    if (!areCompatible(rules.tables[i], x.getDimSize(dim)))
+      return emitError() << "(apply_c6) expected size "
+                         << sizeText(x.getDimSize(dim)) << " of dimension "
+                         << dim << " of 'x' in dimension " << i
+                         << " of the tables, but got "
+                         << sizeText(rules.tables[i]);
   }
 
-  int64_t pairs = cos.getShape().back(), head = x.getShape().back();
-  int64_t offset = int64_t(getOffset());
-  if (offset < 0)
-    return emitOpError("(apply_c7) expected 'offset' not to be negative, but "
-                       "got ")
-           << offset;
+  int64_t pairs = rules.tables.back(), head = x.getShape().back();
+  if (rules.offset < 0)
+    return emitError() << "(apply_c7) expected 'offset' not to be negative, "
+                          "but got "
+                       << rules.offset;
   bool anyHalf =
-      getPairing() == Pairing::half || getWrittenPairing() == Pairing::half;
+      rules.pairing == Pairing::half || rules.written == Pairing::half;
   int64_t stride = pairs;
-  if (std::optional<uint64_t> given = getPairStride()) {
-    stride = int64_t(*given);
+  if (rules.pairStride) {
+    stride = *rules.pairStride;
     if (!anyHalf || stride < 0 ||
         (!ShapedType::isDynamic(pairs) && stride < pairs))
-      return emitOpError("(apply_c8) expected 'pair_stride' to come with half "
-                         "pairing and be at least ")
-             << sizeText(pairs) << ", but got " << stride;
+      return emitError() << "(apply_c8) expected 'pair_stride' to come with "
+                            "half pairing and be at least "
+                         << sizeText(pairs) << ", but got " << stride;
   }
-  bool changes = getWrittenPairing() != getPairing();
-  if (changes && getPairStride() && stride != pairs)
-    return emitOpError("(apply_c9) expected 'pair_stride' to be the number of "
-                       "pairs, ")
-           << sizeText(pairs)
-           << ", where the pairing of the result differs, but got " << stride;
-  if (changes && getX() == getInit() && isa<MemRefType>(x))
-    return emitOpError("(apply_c11) expected a destination other than 'x', "
-                       "since the pairing of the result differs");
-  if (failed(verifySizes(*this, "apply_c10")))
-    return failure();
+  bool changes = rules.written != rules.pairing;
+  if (changes && rules.pairStride && stride != pairs)
+    return emitError() << "(apply_c9) expected 'pair_stride' to be the number "
+                          "of pairs, "
+                       << sizeText(pairs)
+                       << ", where the pairing of the result differs, but got "
+                       << stride;
   // One past the last rotated channel; in half pairing that of the last pair's
   // second channel. Holds without pairs as well: the channels before it, and
   // those between first and second channels, are copied.
@@ -403,11 +396,39 @@ LogicalResult ApplyOp::verify() {
   if (ShapedType::isDynamic(stride))
     stride = 0;
   std::optional<int64_t> end = llvm::checkedAdd(stride, known);
-  end = end ? llvm::checkedAdd(*end, offset) : std::nullopt;
+  end = end ? llvm::checkedAdd(*end, rules.offset) : std::nullopt;
   if (!end || (!ShapedType::isDynamic(head) && *end > head))
-    return emitOpError("(apply_c7) expected all pairs to lie within ")
-           << sizeText(head) << " channels, but " << sizeText(pairs)
-           << " pairs from channel " << offset << " with a stride of " << stride
-           << " do not";
+    return emitError() << "(apply_c7) expected all pairs to lie within "
+                       << sizeText(head) << " channels, but " << sizeText(pairs)
+                       << " pairs from channel " << rules.offset
+                       << " with a stride of " << stride << " do not";
   return success();
+}
+
+LogicalResult ApplyOp::verify() {
+  if (failed(verifyOneKind(*this, "apply_c1")))
+    return failure();
+  ShapedType x = shaped(getX()), init = shaped(getInit()),
+             cos = shaped(getCos());
+  if (x.getRank() == 0 || x.getElementType() != init.getElementType() ||
+      !llvm::equal(x.getShape(), init.getShape(), areCompatible))
+    return emitOpError("(apply_c2) expected 'x' and the destination to have "
+                       "one shape and element type, and one dimension or "
+                       "more, but got ")
+           << x << " and " << init;
+  if (!isSupportedFloat(x.getElementType()))
+    return emitOpError("(apply_c2) expected elements of f16, bf16, f32 or f64, "
+                       "but got ")
+           << x.getElementType();
+  auto emit = [&] { return emitOpError(); };
+  if (failed(verifyCosSin(emit, "apply_c3", cos, shaped(getSin()))) ||
+      failed(verifyApply(emit, {x, cos.getShape(), getPairing(),
+                                getWrittenPairing(), getPositionDims(),
+                                int64_t(getOffset()), getPairStride()})))
+    return failure();
+  if (getWrittenPairing() != getPairing() && getX() == getInit() &&
+      isa<MemRefType>(x))
+    return emitOpError("(apply_c11) expected a destination other than 'x', "
+                       "since the pairing of the result differs");
+  return verifySizes(*this, "apply_c10");
 }

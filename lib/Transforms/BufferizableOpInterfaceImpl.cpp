@@ -19,9 +19,12 @@ namespace {
 template <typename OpTy>
 struct Bufferizable
     : DstBufferizableOpInterfaceExternalModel<Bufferizable<OpTy>, OpTy> {
-  /// No operation reads what its destination held.
+  /// Only the state of an online attention is read before it is written.
   bool bufferizesToMemoryRead(Operation *op, OpOperand &operand,
                               const AnalysisState &) const {
+    if (auto online = dyn_cast<OnlineAttentionOp>(op))
+      return operand.get() != online.getScores() &&
+             operand.get() != online.getCorrection();
     return cast<DestinationStyleOpInterface>(op).isDpsInput(&operand);
   }
 
@@ -44,6 +47,10 @@ struct Bufferizable
       return success();
     SmallVector<Value> buffers;
     for (Value operand : op->getOperands()) {
+      if (!isa<TensorType>(operand.getType())) {
+        buffers.push_back(operand);
+        continue;
+      }
       FailureOr<Value> buffer = getBuffer(rewriter, operand, options, state);
       if (failed(buffer))
         return failure();
@@ -67,5 +74,8 @@ void rope::registerBufferizableOpInterfaceExternalModels(
   registry.addExtension(+[](MLIRContext *context, RopeDialect *) {
     ApplyOp::attachInterface<Bufferizable<ApplyOp>>(*context);
     TableOp::attachInterface<Bufferizable<TableOp>>(*context);
+    AttentionOp::attachInterface<Bufferizable<AttentionOp>>(*context);
+    OnlineAttentionOp::attachInterface<Bufferizable<OnlineAttentionOp>>(
+        *context);
   });
 }

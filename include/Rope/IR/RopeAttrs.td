@@ -216,4 +216,57 @@ def Rope_FactorsAttr : Rope_Scaling<"Factors", "factors",
   let parameters = (ins Rope_Numbers<"a divisor for each pair">:$divisors);
 }
 
+//===----------------------------------------------------------------------===//
+// Rotations inside of other operations
+//===----------------------------------------------------------------------===//
+
+def Rope_AnglesAttr : AttrDef<Rope_Dialect, "Angles"> {
+  let mnemonic = "angles";
+  let summary = "How positions and frequencies become tables";
+  let description = [{
+    The attributes of the `rope.table` that is made inside of an operation.
+
+    ```mlir
+    #rope.angles<magnitude = 1.0>
+    #rope.angles<magnitude = 1.0, axes = [0, 0, 1, 1], precision = f32>
+    ```
+  }];
+  let parameters = (ins
+    Rope_Number<"factor of cosine and sine">:$magnitude,
+    OptionalParameter<"::mlir::DenseI64ArrayAttr", "axis of each pair">:$axes,
+    DefaultValuedParameter<"::mlir::rope::Precision", "Precision::exact",
+                           "how angles are computed">:$precision);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Rope_RotationAttr : AttrDef<Rope_Dialect, "Rotation"> {
+  let mnemonic = "rotation";
+  let summary = "The rotation of an operand as it is loaded";
+  let description = [{
+    The attributes of a `rope.apply` that is part of another operation. The
+    operands that come with it are cosine and sine; with `angles` they are the
+    positions and frequencies of the `rope.table` that makes those.
+
+    ```mlir
+    #rope.rotation<pairing = half, position_dims = [1]>
+    #rope.rotation<pairing = interleaved, position_dims = [0, 1], offset = 128,
+                   angles = <magnitude = 1.0>>
+    ```
+  }];
+  let parameters = (ins
+    EnumParameter<Rope_Pairing>:$pairing,
+    AttrParameter<"::mlir::DenseI64ArrayAttr",
+                  "dimensions that the tables follow">:$position_dims,
+    DefaultValuedParameter<"int64_t", "0", "first rotated channel">:$offset,
+    OptionalParameter<"std::optional<int64_t>",
+                      "distance of two channels">:$pair_stride,
+    OptionalParameter<"std::optional<::mlir::rope::Pairing>",
+                      "pairing of the result">:$result_pairing,
+    DefaultValuedParameter<"bool", "false",
+                           "rotate backwards">:$transpose,
+    OptionalParameter<"::mlir::rope::AnglesAttr",
+                      "how the tables are made">:$angles);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
 #endif // ROPE_IR_ROPEATTRS_TD

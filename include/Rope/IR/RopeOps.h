@@ -8,10 +8,12 @@
 #ifndef ROPE_IR_ROPEOPS_H
 #define ROPE_IR_ROPEOPS_H
 
+#include "Rope/IR/Attention.h"
 #include "Rope/IR/RopeDialect.h"
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/IR/OpDefinition.h"
+#include "mlir/Interfaces/ControlFlowInterfaces.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
 #include "mlir/Interfaces/InferTypeOpInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"

@@ -11,26 +11,12 @@
 #ifndef ROPE_IR_ROPEOPS_TD
 #define ROPE_IR_ROPEOPS_TD
 
-include "Rope/IR/RopeAttrs.td"
-include "mlir/Dialect/Linalg/IR/LinalgInterfaces.td"
-include "mlir/IR/OpAsmInterface.td"
-include "mlir/IR/OpBase.td"
-include "mlir/Interfaces/DestinationStyleOpInterface.td"
-include "mlir/Interfaces/InferTypeOpInterface.td"
-include "mlir/Interfaces/SideEffectInterfaces.td"
-include "mlir/Interfaces/TilingInterface.td"
-
-class Rope_Op<string mnemonic, list<Trait> traits = []>
-    : Op<Rope_Dialect, mnemonic, traits> {
-  let hasVerifier = 1;
-}
+include "Rope/IR/AttentionOps.td"
+include "Rope/IR/RopeOpBase.td"
 
 def Rope_FrequencyTensor : Type<
   And<[StaticShapeTensorOf<[F64]>.predicate, 1DTensorOf<[F64]>.predicate]>,
   "one-dimensional statically shaped f64 tensor", "::mlir::RankedTensorType">;
-
-def Rope_RankedTensorOrMemRef : AnyTypeOf<[AnyRankedTensor, AnyMemRef],
-  "ranked tensor or memref">;
 
 //===----------------------------------------------------------------------===//
 // Frequencies
@@ -111,26 +97,16 @@ def Rope_ScaleFrequenciesOp : Rope_Op<"scale_frequencies", [Pure,
 // Table and apply
 //===----------------------------------------------------------------------===//
 
-/// Operations in destination style on tensors (results) or memrefs (none).
-class Rope_StructuredOp<string mnemonic, list<Trait> traits = []>
-    : Rope_Op<mnemonic, !listconcat([
-        DestinationStyleOpInterface,
-        DeclareOpInterfaceMethods<InferTypeOpInterface>,
-        DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmResultNames"]>,
-        DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface, ["reifyResultShapes"]>,
-        DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
-        DeclareOpInterfaceMethods<ConditionallySpeculatable>,
-        DeclareOpInterfaceMethods<AggregatedOpInterface, ["decomposeOperation"]>,
-        DeclareOpInterfaceMethods<TilingInterface, [
-          "getIterationDomain", "getLoopIteratorTypes",
-          "getTiledImplementation", "getResultTilePosition",
-          "generateResultTileValue", "getIterationDomainTileFromResultTile",
-          "getIterationDomainTileFromOperandTiles",
-          "getTiledImplementationFromOperandTiles",
-          "isOpFusableWithConsumerSlice", "isOpFusableWithProducerSlices"]>
-      ], traits)>;
+/// The methods of TilingInterface that operations on whole pairs implement.
+defvar Rope_PairTiling = DeclareOpInterfaceMethods<TilingInterface, [
+  "getIterationDomain", "getLoopIteratorTypes", "getTiledImplementation",
+  "getResultTilePosition", "generateResultTileValue",
+  "getIterationDomainTileFromResultTile",
+  "getIterationDomainTileFromOperandTiles",
+  "getTiledImplementationFromOperandTiles", "isOpFusableWithConsumerSlice",
+  "isOpFusableWithProducerSlices"]>;
 
-def Rope_TableOp : Rope_StructuredOp<"table"> {
+def Rope_TableOp : Rope_StructuredOp<"table", [Rope_PairTiling]> {
   let summary = "Cosine and sine of position times frequency";
   let description = [{
     `cos[p.., i] = magnitude * cos(positions[p..] * frequencies[i])`, and `sin`
@@ -191,7 +167,7 @@ def Rope_TableOp : Rope_StructuredOp<"table"> {
   }];
 }
 
-def Rope_ApplyOp : Rope_StructuredOp<"apply"> {
+def Rope_ApplyOp : Rope_StructuredOp<"apply", [Rope_PairTiling]> {
   let summary = "Rotates pairs of channels";
   let description = [{
     Writes `x` to the destination with the pairs of channels of its last
