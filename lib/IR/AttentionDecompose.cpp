@@ -52,7 +52,10 @@ Value rope::inlineScoreRegion(ImplicitLocOpBuilder &b, Region &region,
 Value rope::buildVisibility(ImplicitLocOpBuilder &b, AttentionOp op,
                             Value position, Value key, Value length) {
   Type type = key.getType();
+  // Sizes beyond the type are beyond all positions.
   auto constant = [&](int64_t value) -> Value {
+    if (type.isInteger(32))
+      value = std::min<int64_t>(value, std::numeric_limits<int32_t>::max());
     return arith::ConstantOp::create(b, b.getIntegerAttr(type, value));
   };
   Value visible;

@@ -64,9 +64,10 @@ void rope::buildRopeToLLVMPipeline(OpPassManager &pm,
   target.targetCPU = options.targetCPU;
   target.targetFeatures = options.targetFeatures;
   VectorizeOptions vectorize;
+  TileAttentionOptions tile;
   if (llvm::Expected<TargetInfo> info = resolveTarget(
           options.targetTriple, options.targetCPU, options.targetFeatures))
-    vectorize.vectorBits = info->vectorBits;
+    vectorize.vectorBits = tile.vectorBits = info->vectorBits;
   else
     llvm::consumeError(info.takeError());
   pm.addPass(createSetTarget(target));
@@ -81,6 +82,7 @@ void rope::buildRopeToLLVMPipeline(OpPassManager &pm,
   pm.addPass(createCanonicalizerPass());
   addBufferization(pm);
 
+  pm.addNestedPass<func::FuncOp>(createTileAttention(tile));
   // Bodies are rewritten while they are scalar, before vectors make many of one
   // operation; those of named operations must not be.
   pm.addNestedPass<func::FuncOp>(createConvertRopeToLinalg());

@@ -19,6 +19,7 @@ class RewriterBase;
 namespace mlir::rope {
 
 class ApplyOp;
+class AttentionOp;
 
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION
@@ -40,6 +41,11 @@ void populateExpandBF16Patterns(RewritePatternSet &patterns);
 /// elementwise with contiguous rows.
 LogicalResult vectorizeElementwise(RewriterBase &rewriter, linalg::LinalgOp op,
                                    unsigned vectorBits);
+
+/// Replaces `op`, on memrefs, by loops over tiles for vectors of `vectorBits`
+/// bits. Fails, and changes nothing, on tensors.
+LogicalResult tileAttention(RewriterBase &rewriter, AttentionOp op,
+                            unsigned vectorBits);
 
 /// Bufferization of rope.table and rope.apply to their own memref forms.
 void registerBufferizableOpInterfaceExternalModels(DialectRegistry &registry);

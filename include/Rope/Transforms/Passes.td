@@ -101,6 +101,27 @@ def Vectorize : Pass<"rope-vectorize"> {
     "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
 }
 
+def TileAttention : Pass<"rope-tile-attention"> {
+  let summary = "Turn attention on memrefs into loops over tiles";
+  let description = [{
+    Replaces each `rope.attention` on memrefs by an `scf.parallel` over batches,
+    groups of heads and chunks of queries, which holds a loop over tiles of keys
+    and in it `rope.online_attention`. Queries are rotated once, keys once in
+    each task; a task has up to 1024 rows, which are the queries of all heads
+    that share a key. Keys that no query of a block can see are not visited.
+    What lies between inputs and results is allocated in the parallel loop, in
+    sizes that depend on the head dimension alone.
+  }];
+  let options = [
+    Option<"vectorBits", "vector-bits", "unsigned", /*default=*/"128",
+           "Width of a vector register in bits">,
+  ];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
+}
+
 def ExpandBF16 : Pass<"rope-expand-bf16"> {
   let summary = "Convert between f32 and bf16 by integer operations";
   let description = [{

@@ -1,0 +1,1007 @@
+//===- TileAttention.cpp - attention to loops over tiles ------------------===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The rows of a block are the queries of all heads that share a key head: row
+// `i * heads + g`. Rows are the lanes of vectors. Scores and accumulators are
+// kept transposed, as [key][row] and [channel][row], so that keys and values
+// are read as scalars where they lie, the softmax needs no reduction within a
+// vector, and any number of keys and channels is fine. A task has several
+// blocks, so that a tile of keys is rotated and widened once for all of them:
+//
+//   parallel for (batch, key head, chunk of blocks):
+//     for each block: rotate, transpose and scale its queries
+//     for each tile of keys that one of the blocks can see:
+//       rotate the keys, widen keys and values
+//       for each block that can see them: rope.online_attention
+//     for each block: divide, transpose, store
+//
+//===----------------------------------------------------------------------===//
+
+#include "Rope/IR/Attention.h"
+#include "Rope/IR/RopeOps.h"
+#include "Rope/Transforms/Passes.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+#include <numeric>
+
+namespace mlir::rope {
+#define GEN_PASS_DEF_TILEATTENTION
+#include "Rope/Transforms/Passes.h.inc"
+} // namespace mlir::rope
+
+using namespace mlir;
+using namespace mlir::rope;
+
+using OpFoldResults = SmallVector<OpFoldResult>;
+
+/// Rows of a block, in f32; half of it in f64.
+static constexpr int64_t kRows = 64;
+/// Keys of a tile.
+static constexpr int64_t kKeys = 128;
+/// Blocks of a task at most, and the bytes that their queries and accumulators
+/// may take: half of a common second cache.
+static constexpr int64_t kBlocks = 16, kBlockBytes = int64_t(1) << 20;
+/// Tasks that there should be before they are made longer: enough for the
+/// threads of a machine to share evenly.
+static constexpr int64_t kTasks = 32;
+/// Positions are compared as 32-bit integers within these bounds.
+static constexpr int64_t kFarPosition = int64_t(1) << 30;
+
+namespace {
+/// The part of a loop that a task, a block or a tile works on.
+struct Part {
+  OpFoldResult offset, size;
+};
+
+/// The parts of the loops b, h, i and j.
+using Parts = std::array<Part, 4>;
+
+class AttentionTiler {
+public:
+  AttentionTiler(RewriterBase &rewriter, AttentionOp op, unsigned vectorBits)
+      : op(op), rewriter(rewriter), b(op.getLoc(), rewriter),
+        type(op.getAccumulatorType()),
+        lanes(std::max<int64_t>(1, vectorBits / type.getWidth())) {}
+
+  void run();
+
+private:
+  /// A score operand as the blocks see it.
+  struct ScoreOperand {
+    OpOperand *operand;
+    AffineMap map;
+    bool followsRows, followsKeys;
+    /// Where its rows are packed, if it follows them.
+    Value packed;
+  };
+
+  void chooseBlocks();
+  void allocate();
+  void emitTask(Value batchIndex, Value headIndex, Value chunk);
+  void emitPrologue(Value block);
+  void emitKeys();
+  void emitTile(Value start, Value count);
+  void emitBlock(Value block, Value start, Value from, Value count, Value keys,
+                 Value values);
+  void emitEpilogue(Value block);
+
+  // Arithmetic on sizes.
+  OpFoldResult sizeOf(Loop loop);
+  OpFoldResult apply(AffineExpr expr, ArrayRef<OpFoldResult> operands) {
+    return affine::makeComposedFoldedAffineApply(b, b.getLoc(), expr, operands);
+  }
+  Value value(OpFoldResult x) {
+    return getValueOrCreateConstantIndexOp(b, b.getLoc(), x);
+  }
+  Value constant(int64_t x) { return arith::ConstantIndexOp::create(b, x); }
+  Value number(double x) {
+    return arith::ConstantOp::create(b, b.getFloatAttr(type, x));
+  }
+  Value infinity(bool negative) {
+    return arith::ConstantOp::create(
+        b, b.getFloatAttr(type,
+                          APFloat::getInf(type.getFloatSemantics(), negative)));
+  }
+  Value add(Value x, Value y) { return arith::AddIOp::create(b, x, y); }
+  Value sub(Value x, Value y) { return arith::SubIOp::create(b, x, y); }
+  Value min(Value x, Value y) { return arith::MinSIOp::create(b, x, y); }
+  Value max(Value x, Value y) { return arith::MaxSIOp::create(b, x, y); }
+
+  // Memory.
+  Value alloc(ArrayRef<OpFoldResult> sizes, Type element);
+  Value slice(Value memref, ArrayRef<Part> parts, ArrayRef<bool> dropped);
+  Value row(Value memref, ArrayRef<Value> leading,
+            ArrayRef<OpFoldResult> sizes);
+  Value view(Value memref, OpFoldResult start, ArrayRef<OpFoldResult> sizes,
+             ArrayRef<OpFoldResult> strides);
+  SmallVector<Part> partsOf(Value operand, ArrayRef<MapResult> loops,
+                            const Parts &parts);
+  Value tileOf(Value operand, AffineMap map, const Parts &parts,
+               ArrayRef<Loop> dropped, SmallVectorImpl<Loop> &kept);
+  Value tileView(Value scratch, Value operand, AffineMap map,
+                 const Parts &parts, ArrayRef<OpFoldResult> loopStrides);
+  AffineMap mapOf(ArrayRef<Loop> loops);
+
+  // Operations on tiles.
+  void generic(ArrayRef<Value> inputs, ArrayRef<AffineMap> maps, Value output,
+               AffineMap outputMap,
+               function_ref<Value(ImplicitLocOpBuilder &, ValueRange)> body);
+  SmallVector<Value> allocateTables(RotationAttr rotation, ValueRange operands,
+                                    Value x, AffineMap map);
+  void rotate(RotationAttr rotation, ValueRange operands, Value x,
+              AffineMap map, const Parts &parts, ArrayRef<Value> tables,
+              Value destination);
+  Value prepare(Value operand, AffineMap map, Loop inner, const Parts &parts,
+                RotationAttr rotation, ValueRange rotationOperands,
+                Value rotated, Value wide);
+  void pack(const ScoreOperand &operand, const Parts &parts,
+            OpFoldResult start);
+
+  // Blocks.
+  void forEachBlock(function_ref<void(Value)> body);
+  Parts blockParts(Value block);
+  Part queriesOf(Value block);
+  OpFoldResult rowsOf(const Part &part);
+  OpFoldResult startOf(Value block);
+  Value positionOf(Value query);
+  std::pair<Value, Value> visibleKeys(Value first, Value last);
+
+  AttentionOp op;
+  RewriterBase &rewriter;
+  ImplicitLocOpBuilder b;
+  FloatType type;
+  int64_t lanes;
+
+  AffineMap queryMap, keyMap, valueMap, outputMap;
+  /// Heads and queries of a block, their product rounded up to whole vectors,
+  /// and the blocks of a task at most.
+  int64_t heads = 1, queries = 1, rows = 1, maxBlocks = 1;
+  SmallVector<ScoreOperand, 2> scoreOperands;
+
+  // Of a task.
+  Value batch, firstHead, firstQuery, offset, numBlocks, chunkBlocks;
+  Value numKeys;
+  OpFoldResult channels, valueChannels;
+  Value queryTile, rotatedKeys, wideKeys, wideValues, outputTile;
+  Value transposed, acc, maxima, sums, positions, scores, correction;
+  SmallVector<Value> queryTables, keyTables;
+};
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Sizes
+//===----------------------------------------------------------------------===//
+
+OpFoldResult AttentionTiler::sizeOf(Loop loop) {
+  for (OpOperand *operand : llvm::reverse(op.getMappedOperands())) {
+    AffineMap map = op.getMap(*operand);
+    std::optional<int64_t> dim = findLoop(map, loop);
+    if (dim && matchMapResult(map.getResult(*dim))->group == 1)
+      return memref::getMixedSize(b, op.getLoc(), operand->get(), *dim);
+  }
+  return b.getIndexAttr(1);
+}
+
+/// Whether dimension `dim` of an operand changes with its loop.
+static bool changes(Value operand, int64_t dim) {
+  return cast<ShapedType>(operand.getType()).getDimSize(dim) != 1;
+}
+
+void AttentionTiler::chooseBlocks() {
+  queryMap = op.getMap(op.getQueryMutable());
+  keyMap = op.getMap(op.getKeyMutable());
+  valueMap = op.getMap(op.getValueMutable());
+  outputMap = op.getMap(op.getInitsMutable()[0]);
+  std::optional<int64_t> numHeads = getConstantIntValue(sizeOf(Loop::head));
+  std::optional<int64_t> length = getConstantIntValue(sizeOf(Loop::query));
+  // Heads without a dimension share all.
+  auto group = [&](AffineMap map) {
+    return findLoop(map, Loop::head) ? getGroup(map) : numHeads.value_or(1);
+  };
+  heads = std::max<int64_t>(1, std::gcd(group(keyMap), group(valueMap)));
+  int64_t target = kRows * 32 / type.getWidth();
+  while (heads > target || (heads > 1 && numHeads && *numHeads % heads != 0)) {
+    int64_t divisor = 2;
+    while (heads % divisor != 0)
+      ++divisor;
+    heads /= divisor;
+  }
+  for (OpOperand &operand : op.getScoreOperandsMutable()) {
+    AffineMap map = op.getMap(operand);
+    std::optional<int64_t> query = findLoop(map, Loop::query);
+    std::optional<int64_t> key = findLoop(map, Loop::key);
+    // One mask for several heads would have to be spread over their rows.
+    bool isMask = query && key && changes(operand.get(), *query) &&
+                  (!length || *length > 1);
+    bool cutsGroup = findLoop(map, Loop::head) && getGroup(map) > 1 &&
+                     getGroup(map) % heads != 0;
+    if (isMask || cutsGroup)
+      heads = 1;
+  }
+  queries = std::max<int64_t>(1, target / heads);
+  if (length)
+    queries = std::clamp<int64_t>(*length, 1, queries);
+  rows = llvm::alignTo(heads * queries, lanes);
+  for (OpOperand &operand : op.getScoreOperandsMutable()) {
+    AffineMap map = op.getMap(operand);
+    bool ofHeads = heads > 1 && findLoop(map, Loop::head) && getGroup(map) == 1;
+    scoreOperands.push_back({&operand, map,
+                             ofHeads || bool(findLoop(map, Loop::query)),
+                             bool(findLoop(map, Loop::key)), Value()});
+  }
+  channels = sizeOf(Loop::channel);
+  valueChannels = sizeOf(Loop::valueChannel);
+  int64_t perRow = getConstantIntValue(channels).value_or(128) +
+                   getConstantIntValue(valueChannels).value_or(128);
+  int64_t bytes = std::max<int64_t>(1, perRow) * rows * type.getWidth() / 8;
+  maxBlocks = std::clamp<int64_t>(kBlockBytes / std::max<int64_t>(bytes, 1), 1,
+                                  kBlocks);
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+Value AttentionTiler::alloc(ArrayRef<OpFoldResult> sizes, Type element) {
+  SmallVector<int64_t> shape;
+  SmallVector<Value> dynamic;
+  dispatchIndexOpFoldResults(sizes, dynamic, shape);
+  return memref::AllocOp::create(b, MemRefType::get(shape, element), dynamic,
+                                 b.getI64IntegerAttr(64));
+}
+
+/// The parts of a memref, without the dimensions that are dropped.
+Value AttentionTiler::slice(Value memref, ArrayRef<Part> parts,
+                            ArrayRef<bool> dropped) {
+  OpFoldResults offsets, sizes, strides(parts.size(), b.getIndexAttr(1));
+  SmallVector<int64_t> shape;
+  for (auto [part, isDropped] : llvm::zip(parts, dropped)) {
+    offsets.push_back(part.offset);
+    sizes.push_back(part.size);
+    if (!isDropped)
+      shape.push_back(
+          getConstantIntValue(part.size).value_or(ShapedType::kDynamic));
+  }
+  auto result = cast<MemRefType>(memref::SubViewOp::inferRankReducedResultType(
+      shape, cast<MemRefType>(memref.getType()), offsets, sizes, strides));
+  return memref::SubViewOp::create(b, result, memref, offsets, sizes, strides);
+}
+
+/// `memref[leading..., 0:sizes...]`.
+Value AttentionTiler::row(Value memref, ArrayRef<Value> leading,
+                          ArrayRef<OpFoldResult> sizes) {
+  SmallVector<Part> parts;
+  SmallVector<bool> dropped;
+  for (Value index : leading) {
+    parts.push_back({index, b.getIndexAttr(1)});
+    dropped.push_back(true);
+  }
+  for (OpFoldResult size : sizes) {
+    parts.push_back({b.getIndexAttr(0), size});
+    dropped.push_back(false);
+  }
+  return slice(memref, parts, dropped);
+}
+
+/// Scratch memory from element `start` on, in another shape.
+Value AttentionTiler::view(Value memref, OpFoldResult start,
+                           ArrayRef<OpFoldResult> sizes,
+                           ArrayRef<OpFoldResult> strides) {
+  SmallVector<int64_t> shape, staticStrides;
+  SmallVector<Value> dynamic;
+  dispatchIndexOpFoldResults(sizes, dynamic, shape);
+  dispatchIndexOpFoldResults(strides, dynamic, staticStrides);
+  auto layout = StridedLayoutAttr::get(
+      b.getContext(), getConstantIntValue(start).value_or(ShapedType::kDynamic),
+      staticStrides);
+  auto result =
+      MemRefType::get(shape, getElementTypeOrSelf(memref.getType()), layout);
+  return memref::ReinterpretCastOp::create(b, result, memref, start, sizes,
+                                           strides);
+}
+
+SmallVector<Part> AttentionTiler::partsOf(Value operand,
+                                          ArrayRef<MapResult> loops,
+                                          const Parts &parts) {
+  SmallVector<Part> result;
+  for (auto [dim, match] : llvm::enumerate(loops)) {
+    if (!match.loop || unsigned(*match.loop) >= parts.size()) {
+      result.push_back({b.getIndexAttr(0),
+                        memref::getMixedSize(b, b.getLoc(), operand, dim)});
+      continue;
+    }
+    Part part = parts[unsigned(*match.loop)];
+    // All heads of a block share one.
+    if (match.group > 1)
+      part = {
+          apply(b.getAffineSymbolExpr(0).floorDiv(match.group), {part.offset}),
+          b.getIndexAttr(1)};
+    result.push_back(part);
+  }
+  return result;
+}
+
+static SmallVector<MapResult> followedLoops(AffineMap map) {
+  return llvm::map_to_vector(map.getResults(), [](AffineExpr result) {
+    return *matchMapResult(result);
+  });
+}
+
+/// The part of an operand, without the dimensions of `dropped` loops and those
+/// that follow none. `kept` gets the loops of the others.
+Value AttentionTiler::tileOf(Value operand, AffineMap map, const Parts &parts,
+                             ArrayRef<Loop> dropped,
+                             SmallVectorImpl<Loop> &kept) {
+  SmallVector<MapResult> loops = followedLoops(map);
+  SmallVector<bool> isDropped;
+  for (const MapResult &match : loops) {
+    isDropped.push_back(!match.loop || match.group > 1 ||
+                        llvm::is_contained(dropped, *match.loop));
+    if (!isDropped.back())
+      kept.push_back(*match.loop);
+  }
+  return slice(operand, partsOf(operand, loops, parts), isDropped);
+}
+
+/// The map of an operand whose dimensions follow `loops`.
+AffineMap AttentionTiler::mapOf(ArrayRef<Loop> loops) {
+  return AffineMap::get(
+      kNumLoops, 0,
+      llvm::map_to_vector(
+          loops, [&](Loop loop) { return b.getAffineDimExpr(unsigned(loop)); }),
+      b.getContext());
+}
+
+//===----------------------------------------------------------------------===//
+// Operations on tiles
+//===----------------------------------------------------------------------===//
+
+void AttentionTiler::generic(
+    ArrayRef<Value> inputs, ArrayRef<AffineMap> maps, Value output,
+    AffineMap outputMap,
+    function_ref<Value(ImplicitLocOpBuilder &, ValueRange)> body) {
+  SmallVector<AffineMap> all(maps);
+  all.push_back(outputMap);
+  SmallVector<utils::IteratorType> iterators(outputMap.getNumDims(),
+                                             utils::IteratorType::parallel);
+  linalg::GenericOp::create(
+      b, TypeRange{}, inputs, output, all, iterators,
+      [&](OpBuilder &builder, Location loc, ValueRange arguments) {
+        ImplicitLocOpBuilder inner(loc, builder);
+        linalg::YieldOp::create(inner, body(inner, arguments));
+      });
+}
+
+static Value toFloat(ImplicitLocOpBuilder &b, Value x, FloatType type) {
+  unsigned width = cast<FloatType>(x.getType()).getWidth();
+  if (width < type.getWidth())
+    return arith::ExtFOp::create(b, type, x);
+  if (width > type.getWidth())
+    return arith::TruncFOp::create(b, type, x);
+  return x;
+}
+
+static FloatType floatElement(Value value) {
+  return cast<FloatType>(getElementTypeOrSelf(value.getType()));
+}
+
+/// The loops that the tables of a rotation follow, for its first operand.
+static SmallVector<MapResult> tableLoops(RotationAttr rotation, AffineMap map) {
+  SmallVector<MapResult> loops;
+  if (AnglesAttr angles = rotation.getAngles(); angles && angles.getAxes())
+    loops.push_back(MapResult{});
+  for (int64_t dim : rotation.getPositionDims().asArrayRef())
+    loops.push_back(*matchMapResult(map.getResult(dim)));
+  if (!rotation.getAngles())
+    loops.push_back(MapResult{});
+  return loops;
+}
+
+/// Memory for the tables of a tile, where they are made from angles.
+SmallVector<Value> AttentionTiler::allocateTables(RotationAttr rotation,
+                                                  ValueRange operands, Value x,
+                                                  AffineMap map) {
+  if (!rotation || !rotation.getAngles())
+    return {};
+  const int64_t largest[] = {1, heads, queries, kKeys};
+  OpFoldResults sizes;
+  for (int64_t dim : rotation.getPositionDims().asArrayRef()) {
+    MapResult match = *matchMapResult(map.getResult(dim));
+    int64_t size = match.loop ? largest[unsigned(*match.loop)] : 1;
+    sizes.push_back(b.getIndexAttr(match.group > 1 ? 1 : size));
+  }
+  sizes.push_back(memref::getMixedSize(b, b.getLoc(), operands[1], 0));
+  Type element = floatElement(x).isF64() ? b.getF64Type() : b.getF32Type();
+  return {alloc(sizes, element), alloc(sizes, element)};
+}
+
+/// Rotates the part of `x`, in its own order of dimensions, to `destination`.
+void AttentionTiler::rotate(RotationAttr rotation, ValueRange operands, Value x,
+                            AffineMap map, const Parts &parts,
+                            ArrayRef<Value> tables, Value destination) {
+  SmallVector<MapResult> loops = tableLoops(rotation, map);
+  auto part = [&](Value operand) {
+    SmallVector<Part> all = partsOf(operand, loops, parts);
+    return slice(operand, all, SmallVector<bool>(all.size(), false));
+  };
+  SmallVector<Value> cosSin;
+  if (AnglesAttr angles = rotation.getAngles()) {
+    Value positions = part(operands[0]);
+    OpFoldResults sizes = memref::getMixedSizes(b, b.getLoc(), positions);
+    if (angles.getAxes())
+      sizes.erase(sizes.begin());
+    sizes.push_back(memref::getMixedSize(b, b.getLoc(), operands[1], 0));
+    for (Value table : tables)
+      cosSin.push_back(row(table, {}, sizes));
+    TableOp::create(b, TypeRange{}, positions, operands[1], cosSin[0],
+                    cosSin[1], angles.getMagnitude(), angles.getAxes(),
+                    PrecisionAttr::get(b.getContext(), angles.getPrecision()));
+  } else {
+    cosSin = {part(operands[0]), part(operands[1])};
+  }
+  SmallVector<Part> all = partsOf(x, followedLoops(map), parts);
+  Value tile = slice(x, all, SmallVector<bool>(all.size(), false));
+  buildApply(b, rotation, tile, cosSin[0], cosSin[1], destination);
+}
+
+/// Scratch memory as a tile of an operand, in its order of dimensions. Each
+/// loop has a stride.
+Value AttentionTiler::tileView(Value scratch, Value operand, AffineMap map,
+                               const Parts &parts,
+                               ArrayRef<OpFoldResult> loopStrides) {
+  SmallVector<MapResult> loops = followedLoops(map);
+  OpFoldResults sizes, strides;
+  for (auto [part, match] : llvm::zip(partsOf(operand, loops, parts), loops)) {
+    sizes.push_back(part.size);
+    strides.push_back(match.loop ? loopStrides[unsigned(*match.loop)]
+                                 : OpFoldResult(b.getIndexAttr(1)));
+  }
+  return view(scratch, b.getIndexAttr(0), sizes, strides);
+}
+
+//===----------------------------------------------------------------------===//
+// Blocks
+//===----------------------------------------------------------------------===//
+
+void AttentionTiler::forEachBlock(function_ref<void(Value)> body) {
+  auto loop = scf::ForOp::create(b, constant(0), numBlocks, constant(1));
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  body(loop.getInductionVar());
+}
+
+/// The first query of a block, and how many it has.
+Part AttentionTiler::queriesOf(Value block) {
+  AffineExpr first, index, all;
+  bindSymbols(b.getContext(), first, index, all);
+  OpFoldResult start = apply(first + index * queries, {firstQuery, block});
+  OpFoldResult length = sizeOf(Loop::query);
+  std::optional<int64_t> known = getConstantIntValue(length);
+  if (known && *known % queries == 0)
+    return {start, b.getIndexAttr(queries)};
+  SmallVector<AffineExpr> bounds = {
+      getAffineConstantExpr(queries, b.getContext()),
+      all - first - index * queries};
+  return {start,
+          affine::makeComposedFoldedAffineMin(
+              b, b.getLoc(), AffineMap::get(0, 3, bounds, b.getContext()),
+              {firstQuery, block, length})};
+}
+
+/// The rows that a block has, as whole vectors.
+OpFoldResult AttentionTiler::rowsOf(const Part &part) {
+  if (getConstantIntValue(part.size) == queries)
+    return b.getIndexAttr(rows);
+  AffineExpr size = b.getAffineSymbolExpr(0);
+  OpFoldResult vectors = apply((size * heads).ceilDiv(lanes), {part.size});
+  // A product, so that it shows.
+  return Value(arith::MulIOp::create(b, value(vectors), constant(lanes)));
+}
+
+/// A part of the keys that queries from position `first` to `last` may see, as
+/// its start and end.
+std::pair<Value, Value> AttentionTiler::visibleKeys(Value first, Value last) {
+  Value start = constant(0), end = numKeys;
+  if (op.getCausal())
+    end = min(end, add(last, constant(1)));
+  if (std::optional<uint64_t> window = op.getWindow())
+    start = max(start, sub(add(first, constant(1)),
+                           constant(std::min<int64_t>(*window, kFarPosition))));
+  if (std::optional<uint64_t> chunk = op.getChunk()) {
+    AffineExpr s0 = b.getAffineSymbolExpr(0);
+    int64_t size = std::min<int64_t>(*chunk, 2 * kFarPosition - 1);
+    start = max(start, value(apply(s0.floorDiv(size) * size, {first})));
+    end = min(end, value(apply(s0.floorDiv(size) * size + size, {last})));
+  }
+  return {start, end};
+}
+
+/// The position of a query.
+Value AttentionTiler::positionOf(Value query) { return add(query, offset); }
+
+//===----------------------------------------------------------------------===//
+// A task
+//===----------------------------------------------------------------------===//
+
+void AttentionTiler::allocate() {
+  OpFoldResult count = b.getIndexAttr(maxBlocks), lanes = b.getIndexAttr(rows);
+  OpFoldResult keys = b.getIndexAttr(kKeys);
+  queryTile = alloc({lanes, channels}, floatElement(op.getQuery()));
+  outputTile = alloc({lanes, valueChannels}, floatElement(op.getInits()[0]));
+  if (op.getKeyRotation())
+    rotatedKeys = alloc({keys, channels}, floatElement(op.getKey()));
+  if (floatElement(op.getKey()) != type)
+    wideKeys = alloc({keys, channels}, type);
+  if (floatElement(op.getValue()) != type)
+    wideValues = alloc({keys, valueChannels}, type);
+  transposed = alloc({count, channels, lanes}, type);
+  acc = alloc({count, valueChannels, lanes}, type);
+  maxima = alloc({count, lanes}, type);
+  sums = alloc({count, lanes}, type);
+  scores = alloc({keys, lanes}, type);
+  correction = alloc({lanes}, type);
+  if (op.getCausal() || op.getChunk())
+    positions = alloc({count, lanes}, b.getI32Type());
+  queryTables =
+      allocateTables(op.getQueryRotationAttr(), op.getQueryRotationOperands(),
+                     op.getQuery(), queryMap);
+  keyTables = allocateTables(op.getKeyRotationAttr(),
+                             op.getKeyRotationOperands(), op.getKey(), keyMap);
+  for (ScoreOperand &operand : scoreOperands) {
+    if (!operand.followsRows)
+      continue;
+    Type element = getElementTypeOrSelf(operand.operand->get().getType());
+    // Vectors of i1 do not lie in memory as its elements do.
+    if (element.isInteger(1))
+      element = b.getI32Type();
+    operand.packed =
+        alloc({operand.followsKeys ? keys : count, lanes}, element);
+  }
+}
+
+void AttentionTiler::emitTask(Value batchIndex, Value headIndex, Value chunk) {
+  Block *body = b.getInsertionBlock();
+  allocate();
+  AffineExpr s0, s1;
+  bindSymbols(b.getContext(), s0, s1);
+  batch = batchIndex;
+  firstHead = value(apply(s0 * heads, {headIndex}));
+  firstQuery = arith::MulIOp::create(
+      b, arith::MulIOp::create(b, chunk, chunkBlocks), constant(queries));
+  Value left = value(
+      apply((s0 - s1).ceilDiv(queries), {sizeOf(Loop::query), firstQuery}));
+  numBlocks = min(chunkBlocks, left);
+
+  auto perBatch = [&](Value number) -> Value {
+    if (isa<MemRefType>(number.getType()))
+      number = memref::LoadOp::create(b, number, batch);
+    if (!number.getType().isIndex())
+      number = arith::IndexCastOp::create(b, b.getIndexType(), number);
+    return number;
+  };
+  offset = constant(0);
+  // Sums with it must not wrap.
+  if (op.getQueryOffset())
+    offset =
+        max(constant(-2 * kFarPosition),
+            min(constant(2 * kFarPosition), perBatch(op.getQueryOffset())));
+  numKeys = value(sizeOf(Loop::key));
+  if (op.getLengths())
+    numKeys = min(numKeys, perBatch(op.getLengths()));
+
+  forEachBlock([&](Value block) { emitPrologue(block); });
+  emitKeys();
+  forEachBlock([&](Value block) { emitEpilogue(block); });
+  for (memref::AllocOp alloc : llvm::to_vector(body->getOps<memref::AllocOp>()))
+    memref::DeallocOp::create(b, alloc);
+}
+
+Parts AttentionTiler::blockParts(Value block) {
+  return {Part{batch, b.getIndexAttr(1)},
+          Part{firstHead, b.getIndexAttr(heads)}, queriesOf(block),
+          Part{b.getIndexAttr(0), numKeys}};
+}
+
+/// Packs a score operand, from element `start` of its scratch memory on, as the
+/// rows lie.
+void AttentionTiler::pack(const ScoreOperand &operand, const Parts &parts,
+                          OpFoldResult start) {
+  SmallVector<Loop> kept, dropped = {Loop::batch};
+  if (heads == 1)
+    dropped.push_back(Loop::head);
+  Value tile =
+      tileOf(operand.operand->get(), operand.map, parts, dropped, kept);
+  SmallVector<Loop> loops = {Loop::query};
+  if (heads > 1)
+    loops.push_back(Loop::head);
+  if (operand.followsKeys)
+    loops.insert(loops.begin(), Loop::key);
+  OpFoldResults strides(kNumLoops, b.getIndexAttr(1)), sizes, used;
+  strides[unsigned(Loop::query)] = b.getIndexAttr(heads);
+  strides[unsigned(Loop::key)] = b.getIndexAttr(rows);
+  for (Loop loop : loops) {
+    sizes.push_back(parts[unsigned(loop)].size);
+    used.push_back(strides[unsigned(loop)]);
+  }
+  Value target = view(operand.packed, start, sizes, used);
+  Type element = getElementTypeOrSelf(target.getType());
+  generic({tile}, {projectMap(mapOf(kept), loops)}, target,
+          b.getMultiDimIdentityMap(loops.size()),
+          [&](ImplicitLocOpBuilder &b, ValueRange arguments) -> Value {
+            if (arguments[0].getType() == element)
+              return arguments[0];
+            return arith::ExtUIOp::create(b, element, arguments[0]);
+          });
+}
+
+/// Where the rows of a block start in scratch memory that has all blocks.
+OpFoldResult AttentionTiler::startOf(Value block) {
+  return apply(b.getAffineSymbolExpr(0) * rows, {block});
+}
+
+void AttentionTiler::emitPrologue(Value block) {
+  Parts parts = blockParts(block);
+  Part part = parts[unsigned(Loop::query)];
+  AffineExpr s0 = b.getAffineSymbolExpr(0);
+
+  // The queries, rotated, one after another; then transposed.
+  OpFoldResults strides(kNumLoops, b.getIndexAttr(1));
+  strides[unsigned(Loop::head)] = channels;
+  strides[unsigned(Loop::query)] = apply(s0 * heads, {channels});
+  Value tile = tileView(queryTile, op.getQuery(), queryMap, parts, strides);
+  if (op.getQueryRotation()) {
+    rotate(op.getQueryRotationAttr(), op.getQueryRotationOperands(),
+           op.getQuery(), queryMap, parts, queryTables, tile);
+  } else {
+    SmallVector<Part> all =
+        partsOf(op.getQuery(), followedLoops(queryMap), parts);
+    linalg::CopyOp::create(
+        b, slice(op.getQuery(), all, SmallVector<bool>(all.size(), false)),
+        tile);
+  }
+  MLIRContext *context = b.getContext();
+  AffineMap plain = b.getMultiDimIdentityMap(2);
+  AffineMap swapped =
+      AffineMap::getPermutationMap(ArrayRef<unsigned>{1, 0}, context);
+  double scale = op.getScale().convertToDouble();
+  generic({queryTile}, {plain},
+          row(transposed, {block}, {channels, b.getIndexAttr(rows)}), swapped,
+          [&](ImplicitLocOpBuilder &b, ValueRange arguments) -> Value {
+            Value x = toFloat(b, arguments[0], type);
+            if (scale == 1.0)
+              return x;
+            return arith::MulFOp::create(
+                b, x,
+                arith::ConstantOp::create(b, b.getFloatAttr(type, scale)));
+          });
+
+  // The state.
+  auto fill = [&](Value number, Value memref) {
+    linalg::FillOp::create(b, number, memref);
+  };
+  OpFoldResult all = b.getIndexAttr(rows);
+  Value maximum = row(maxima, {block}, {all});
+  fill(number(0.0), row(acc, {block}, {valueChannels, all}));
+  fill(number(op.getSinks() ? 1.0 : 0.0), row(sums, {block}, {all}));
+  fill(infinity(/*negative=*/true), maximum);
+  OpFoldResults sizes = {part.size, b.getIndexAttr(heads)};
+  OpFoldResults rowStrides = {b.getIndexAttr(heads), b.getIndexAttr(1)};
+  if (op.getSinks()) {
+    Value sinks = slice(op.getSinks(), {parts[unsigned(Loop::head)]}, {false});
+    generic({sinks}, {AffineMap::get(2, 0, b.getAffineDimExpr(1))},
+            view(maxima, startOf(block), sizes, rowStrides), plain,
+            [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
+              return toFloat(b, arguments[0], type);
+            });
+  }
+  if (positions) {
+    // Those beyond all keys are as good as equal.
+    Value first = positionOf(value(part.offset));
+    generic({}, {}, view(positions, startOf(block), sizes, rowStrides), plain,
+            [&](ImplicitLocOpBuilder &b, ValueRange) -> Value {
+              Value position = add(first, linalg::IndexOp::create(b, 0));
+              position = min(max(position, constant(-kFarPosition)),
+                             constant(kFarPosition));
+              return arith::IndexCastOp::create(b, b.getI32Type(), position);
+            });
+  }
+  for (const ScoreOperand &operand : scoreOperands)
+    if (operand.followsRows && !operand.followsKeys)
+      pack(operand, parts, startOf(block));
+}
+
+void AttentionTiler::emitKeys() {
+  Value last = arith::MulIOp::create(b, numBlocks, constant(queries));
+  last =
+      sub(min(value(sizeOf(Loop::query)), add(firstQuery, last)), constant(1));
+  auto [start, end] = visibleKeys(positionOf(firstQuery), positionOf(last));
+  auto loop = scf::ForOp::create(b, start, end, constant(kKeys));
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  emitTile(loop.getInductionVar(),
+           min(constant(kKeys), sub(end, loop.getInductionVar())));
+}
+
+/// The keys or values of a tile in scratch memory, rotated and widened. Null
+/// where they can be read in place.
+Value AttentionTiler::prepare(Value operand, AffineMap map, Loop inner,
+                              const Parts &parts, RotationAttr rotation,
+                              ValueRange rotationOperands, Value rotated,
+                              Value wide) {
+  OpFoldResult size = inner == Loop::channel ? channels : valueChannels;
+  OpFoldResult count = parts[unsigned(Loop::key)].size;
+  SmallVector<Loop> loops = {Loop::key, inner}, kept;
+  if (rotation) {
+    OpFoldResults strides(kNumLoops, b.getIndexAttr(1));
+    strides[unsigned(Loop::key)] = size;
+    rotate(rotation, rotationOperands, operand, map, parts, keyTables,
+           tileView(rotated, operand, map, parts, strides));
+  }
+  if (!wide)
+    return rotation ? rotated : Value();
+  Value tile;
+  if (rotation) {
+    tile = row(rotated, {}, {count, size});
+    kept = loops;
+  } else {
+    tile = tileOf(operand, map, parts, {Loop::batch, Loop::head}, kept);
+  }
+  generic({tile}, {projectMap(mapOf(kept), loops)},
+          row(wide, {}, {count, size}), b.getMultiDimIdentityMap(2),
+          [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
+            return toFloat(b, arguments[0], type);
+          });
+  return wide;
+}
+
+void AttentionTiler::emitTile(Value start, Value count) {
+  Parts parts = {
+      Part{batch, b.getIndexAttr(1)}, Part{firstHead, b.getIndexAttr(1)},
+      Part{b.getIndexAttr(0), b.getIndexAttr(1)}, Part{start, count}};
+  Value keys = prepare(op.getKey(), keyMap, Loop::channel, parts,
+                       op.getKeyRotationAttr(), op.getKeyRotationOperands(),
+                       rotatedKeys, wideKeys);
+  Value values = prepare(op.getValue(), valueMap, Loop::valueChannel, parts,
+                         nullptr, {}, nullptr, wideValues);
+  forEachBlock([&](Value block) {
+    Part part = queriesOf(block);
+    Value first = positionOf(value(part.offset));
+    Value last = sub(add(first, value(part.size)), constant(1));
+    auto [from, to] = visibleKeys(first, last);
+    from = max(from, start);
+    to = min(to, add(start, count));
+    Value any = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, from, to);
+    auto branch = scf::IfOp::create(b, any, /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    emitBlock(block, start, from, sub(to, from), keys, values);
+  });
+}
+
+void AttentionTiler::emitBlock(Value block, Value start, Value from,
+                               Value count, Value keys, Value values) {
+  Parts parts = blockParts(block);
+  parts[unsigned(Loop::key)] = {from, count};
+  OpFoldResult lanes = rowsOf(parts[unsigned(Loop::query)]);
+  Value shift = sub(from, start);
+  SmallVector<AffineMap> maps;
+  // Keys and values in place, or in scratch memory.
+  auto inner = [&](Value operand, AffineMap map, Value scratch, Loop loop,
+                   OpFoldResult size) -> Value {
+    SmallVector<Loop> kept;
+    if (!scratch) {
+      Value tile = tileOf(operand, map, parts, {Loop::batch, Loop::head}, kept);
+      maps.push_back(mapOf(kept));
+      return tile;
+    }
+    maps.push_back(mapOf({Loop::key, loop}));
+    return slice(scratch, {{shift, count}, {b.getIndexAttr(0), size}},
+                 {false, false});
+  };
+  Value query = row(transposed, {block}, {channels, lanes});
+  maps.push_back(mapOf({Loop::channel, Loop::query}));
+  Value key = inner(op.getKey(), keyMap, keys, Loop::channel, channels);
+  Value value =
+      inner(op.getValue(), valueMap, values, Loop::valueChannel, valueChannels);
+
+  SmallVector<Value> operands;
+  for (const ScoreOperand &operand : scoreOperands) {
+    if (!operand.followsRows) {
+      SmallVector<Loop> kept;
+      operands.push_back(tileOf(operand.operand->get(), operand.map, parts,
+                                {Loop::batch, Loop::head, Loop::query}, kept));
+      maps.push_back(mapOf(kept));
+    } else if (operand.followsKeys) {
+      pack(operand, parts, b.getIndexAttr(0));
+      operands.push_back(row(operand.packed, {}, {count, lanes}));
+      maps.push_back(mapOf({Loop::key, Loop::query}));
+    } else {
+      operands.push_back(row(operand.packed, {block}, {lanes}));
+      maps.push_back(mapOf({Loop::query}));
+    }
+  }
+  if (positions) {
+    operands.push_back(row(positions, {block}, {lanes}));
+    maps.push_back(mapOf({Loop::query}));
+  }
+  maps.append({mapOf({Loop::valueChannel, Loop::query}), mapOf({Loop::query}),
+               mapOf({Loop::query}), mapOf({Loop::key, Loop::query}),
+               mapOf({Loop::query})});
+  Value firstOfBlock = this->value(parts[unsigned(Loop::query)].offset);
+  Value keyOfTile = arith::IndexCastOp::create(b, b.getI32Type(), from);
+  auto online = OnlineAttentionOp::create(
+      b, TypeRange{}, query, key, value, operands,
+      row(acc, {block}, {valueChannels, lanes}), row(maxima, {block}, {lanes}),
+      row(sums, {block}, {lanes}), row(scores, {}, {count, lanes}),
+      row(correction, {}, {lanes}), b.getAffineMapArrayAttr(maps),
+      b.getF64FloatAttr(1.0));
+  if (op.getRegion().empty() && !positions)
+    return;
+
+  // The region, with the indices of the rows and keys of the block.
+  OpBuilder::InsertionGuard guard(b);
+  SmallVector<Type> types = {type};
+  types.append(4, b.getIndexType());
+  for (Value operand : operands)
+    types.push_back(getElementTypeOrSelf(operand.getType()));
+  Block *body = b.createBlock(&online.getRegion(), {}, types,
+                              SmallVector<Location>(types.size(), b.getLoc()));
+  Value row = body->getArgument(3), keyIndex = body->getArgument(4);
+  SmallVector<Value> arguments = {body->getArgument(0)};
+  if (!op.getRegion().empty()) {
+    Value head = firstHead, index = row;
+    if (heads > 1) {
+      Value number = constant(heads);
+      head = add(head, arith::RemUIOp::create(b, row, number));
+      index = arith::DivUIOp::create(b, row, number);
+    }
+    arguments.append(
+        {batch, head, add(index, firstOfBlock), add(keyIndex, from)});
+    for (auto [i, operand] : llvm::enumerate(op.getScoreOperands())) {
+      Value element = body->getArgument(5 + i);
+      if (getElementTypeOrSelf(operand.getType()).isInteger(1) &&
+          !element.getType().isInteger(1))
+        element = arith::TruncIOp::create(b, b.getI1Type(), element);
+      arguments.push_back(element);
+    }
+  }
+  Value score = inlineScoreRegion(b, op.getRegion(), arguments);
+  if (positions) {
+    Value position = body->getArguments().back();
+    Value at = arith::IndexCastOp::create(b, b.getI32Type(), keyIndex);
+    at = add(at, keyOfTile);
+    if (Value visible = buildVisibility(b, op, position, at, Value()))
+      score = arith::SelectOp::create(b, visible, score,
+                                      infinity(/*negative=*/true));
+  }
+  YieldOp::create(b, score);
+}
+
+void AttentionTiler::emitEpilogue(Value block) {
+  Parts parts = blockParts(block);
+  OpFoldResult all = b.getIndexAttr(rows);
+  AffineMap vector = b.getMultiDimIdentityMap(1);
+  AffineMap plain = b.getMultiDimIdentityMap(2);
+  AffineExpr s0 = b.getAffineSymbolExpr(0);
+  Value sum = row(sums, {block}, {all});
+  auto copyOut = [&](Value scratch, Value destination, AffineMap map,
+                     ArrayRef<OpFoldResult> strides) {
+    SmallVector<Part> tile = partsOf(destination, followedLoops(map), parts);
+    linalg::CopyOp::create(
+        b, tileView(scratch, destination, map, parts, strides),
+        slice(destination, tile, SmallVector<bool>(tile.size(), false)));
+  };
+  OpFoldResults strides(kNumLoops, b.getIndexAttr(1));
+
+  if (op.getInits().size() > 1) {
+    generic({row(maxima, {block}, {all}), sum}, {vector, vector}, correction,
+            vector,
+            [&](ImplicitLocOpBuilder &b, ValueRange arguments) -> Value {
+              return arith::AddFOp::create(
+                  b, arguments[0], math::LogOp::create(b, arguments[1]));
+            });
+    Value destination = op.getInits()[1];
+    strides[unsigned(Loop::query)] = b.getIndexAttr(heads);
+    AffineMap map = op.getMap(op.getInitsMutable()[1]);
+    // Rounded in place of a copy.
+    SmallVector<Part> tile = partsOf(destination, followedLoops(map), parts);
+    AffineMap identity = b.getMultiDimIdentityMap(tile.size());
+    FloatType element = floatElement(destination);
+    generic({tileView(correction, destination, map, parts, strides)},
+            {identity},
+            slice(destination, tile, SmallVector<bool>(tile.size(), false)),
+            identity, [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
+              return toFloat(b, arguments[0], element);
+            });
+  }
+
+  // Rows without any weight are zeros.
+  generic({sum}, {vector}, correction, vector,
+          [&](ImplicitLocOpBuilder &b, ValueRange arguments) -> Value {
+            Value zero =
+                arith::ConstantOp::create(b, b.getFloatAttr(type, 0.0));
+            Value one = arith::ConstantOp::create(b, b.getFloatAttr(type, 1.0));
+            Value isEmpty = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ,
+                                                  arguments[0], zero);
+            return arith::SelectOp::create(
+                b, isEmpty, zero, arith::DivFOp::create(b, one, arguments[0]));
+          });
+  FloatType element = floatElement(outputTile);
+  MLIRContext *context = b.getContext();
+  generic({row(acc, {block}, {valueChannels, all}), correction},
+          {plain, AffineMap::get(2, 0, b.getAffineDimExpr(1))}, outputTile,
+          AffineMap::getPermutationMap(ArrayRef<unsigned>{1, 0}, context),
+          [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
+            return toFloat(b,
+                           arith::MulFOp::create(b, arguments[0], arguments[1]),
+                           element);
+          });
+  strides[unsigned(Loop::head)] = valueChannels;
+  strides[unsigned(Loop::query)] = apply(s0 * heads, {valueChannels});
+  copyOut(outputTile, op.getInits()[0], outputMap, strides);
+}
+
+void AttentionTiler::run() {
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPoint(op);
+  // Nothing to write, and slices of nothing would start out of bounds.
+  if (llvm::is_contained(
+          cast<MemRefType>(op.getInits()[0].getType()).getShape(), 0) &&
+      op.getInits().size() == 1) {
+    rewriter.eraseOp(op);
+    return;
+  }
+  chooseBlocks();
+  AffineExpr s0, s1, s2;
+  bindSymbols(b.getContext(), s0, s1, s2);
+  OpFoldResult length = sizeOf(Loop::query);
+  OpFoldResult headBlocks = apply(s0.floorDiv(heads), {sizeOf(Loop::head)});
+  OpFoldResult batches = sizeOf(Loop::batch);
+  // As many blocks in a task as leave enough tasks.
+  OpFoldResult all = apply(s0.ceilDiv(queries), {length});
+  Value total =
+      value(apply(s0 * s1, {all, apply(s0 * s1, {batches, headBlocks})}));
+  Value perTask = arith::DivUIOp::create(b, total, constant(kTasks));
+  chunkBlocks = min(max(perTask, constant(1)), constant(maxBlocks));
+  Value chunks = arith::CeilDivUIOp::create(b, value(all), chunkBlocks);
+  SmallVector<Value> zeros(3, constant(0)), ones(3, constant(1));
+  auto tasks = scf::ParallelOp::create(
+      b, zeros, ValueRange{value(batches), value(headBlocks), chunks}, ones);
+  b.setInsertionPointToStart(tasks.getBody());
+  SmallVector<Value> ivs = llvm::to_vector_of<Value>(tasks.getInductionVars());
+  emitTask(ivs[0], ivs[1], ivs[2]);
+  rewriter.eraseOp(op);
+}
+
+LogicalResult rope::tileAttention(RewriterBase &rewriter, AttentionOp op,
+                                  unsigned vectorBits) {
+  if (!op.getResults().empty())
+    return rewriter.notifyMatchFailure(op, "is on tensors");
+  AttentionTiler(rewriter, op, vectorBits).run();
+  return success();
+}
+
+namespace {
+struct TileAttention : rope::impl::TileAttentionBase<TileAttention> {
+  using TileAttentionBase::TileAttentionBase;
+
+  void runOnOperation() override {
+    SmallVector<AttentionOp> ops;
+    getOperation()->walk([&](AttentionOp op) { ops.push_back(op); });
+    IRRewriter rewriter(&getContext());
+    for (AttentionOp op : ops)
+      (void)tileAttention(rewriter, op, vectorBits);
+  }
+};
+} // namespace
