@@ -80,6 +80,19 @@ Value rope::buildVisibility(ImplicitLocOpBuilder &b, AttentionOp op,
   return visible;
 }
 
+Operation *rope::cloneWith(OpBuilder &b, Operation *op, TypeRange types,
+                           ValueRange operands) {
+  OperationState state(op->getLoc(), op->getName(), operands, types,
+                       op->getAttrs());
+  for (Region &region : op->getRegions()) {
+    IRMapping mapping;
+    Region *copy = state.addRegion();
+    if (!region.empty())
+      region.cloneInto(copy, mapping);
+  }
+  return b.create(state);
+}
+
 static FloatType floatElement(Value value) {
   return cast<FloatType>(getElementTypeOrSelf(value.getType()));
 }

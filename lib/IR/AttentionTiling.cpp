@@ -40,7 +40,8 @@ static unsigned numTiledLoops(OnlineAttentionOp) { return 4; }
 /// none has it.
 template <typename OpTy>
 static OpFoldResult loopSize(OpBuilder &b, OpTy op, Loop loop) {
-  for (OpOperand *operand : llvm::reverse(op.getMappedOperands())) {
+  SmallVector<OpOperand *> operands = op.getMappedOperands();
+  for (OpOperand *operand : llvm::reverse(operands)) {
     AffineMap map = op.getMap(*operand);
     std::optional<int64_t> dim = findLoop(map, loop);
     if (dim && matchMapResult(map.getResult(*dim))->group == 1)
@@ -282,7 +283,7 @@ static FailureOr<TilingResult> tile(OpBuilder &b, OpTy op,
     if (op.getQueryOffset())
       operands[number] = queryOffset;
   }
-  auto tiled = cast<OpTy>(mlir::clone(b, op, types, operands));
+  auto tiled = cast<OpTy>(cloneWith(b, op, types, operands));
   if constexpr (std::is_same_v<OpTy, AttentionOp>)
     if (queryOffset && !op.getQueryOffset())
       tiled.getQueryOffsetMutable().assign(queryOffset);

@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Rope/IR/Attention.h"
 #include "Rope/IR/RopeOps.h"
 #include "Rope/Transforms/Passes.h"
 #include "mlir/Dialect/Bufferization/IR/BufferizableOpInterface.h"
@@ -57,7 +58,7 @@ struct Bufferizable
       buffers.push_back(*buffer);
     }
     rewriter.setInsertionPoint(op);
-    mlir::clone(rewriter, op, TypeRange{}, buffers);
+    cloneWith(rewriter, op, TypeRange{}, buffers);
     auto inits = cast<DestinationStyleOpInterface>(op).getDpsInitsMutable();
     SmallVector<Value> results =
         llvm::map_to_vector(inits, [&](OpOperand &init) {

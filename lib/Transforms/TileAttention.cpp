@@ -184,7 +184,8 @@ private:
 //===----------------------------------------------------------------------===//
 
 OpFoldResult AttentionTiler::sizeOf(Loop loop) {
-  for (OpOperand *operand : llvm::reverse(op.getMappedOperands())) {
+  SmallVector<OpOperand *> operands = op.getMappedOperands();
+  for (OpOperand *operand : llvm::reverse(operands)) {
     AffineMap map = op.getMap(*operand);
     std::optional<int64_t> dim = findLoop(map, loop);
     if (dim && matchMapResult(map.getResult(*dim))->group == 1)

@@ -54,6 +54,11 @@ AffineMap projectMap(AffineMap map, ArrayRef<Loop> loops);
 Value inlineScoreRegion(ImplicitLocOpBuilder &b, Region &region,
                         ValueRange arguments);
 
+/// A copy of `op` with other operands and result types. What mlir::clone does,
+/// which takes no empty regions.
+Operation *cloneWith(OpBuilder &b, Operation *op, TypeRange types,
+                     ValueRange operands);
+
 /// The rope.apply that `rotation` stands for.
 ApplyOp buildApply(ImplicitLocOpBuilder &b, RotationAttr rotation, Value x,
                    Value cos, Value sin, Value destination);
