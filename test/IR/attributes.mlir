@@ -46,3 +46,20 @@ func.func private @enumerations() attributes {
   test.all = [#rope.pairing<half>, #rope.pairing<interleaved>,
               #rope.precision<exact>, #rope.precision<f32>]
 }
+
+// CHECK-LABEL: @rotations
+func.func private @rotations() attributes {
+  // CHECK-DAG: #rope.angles<magnitude = 1.000000e+00 : f64>
+  test.angles =
+    #rope.angles<magnitude = 1.0>,
+  // CHECK-DAG: #rope.angles<magnitude = 1.000000e+00 : f64, axes = [0, 0, 1, 1], precision = f32>
+  test.angles_all =
+    #rope.angles<magnitude = 1.0, axes = [0, 0, 1, 1], precision = f32>,
+  // CHECK-DAG: #rope.rotation<pairing = half, position_dims = [1]>
+  test.rotation =
+    #rope.rotation<pairing = half, position_dims = [1]>,
+  // CHECK-DAG: #rope.rotation<pairing = interleaved, position_dims = [0, 1], offset = 128, angles = <magnitude = 1.000000e+00 : f64>>
+  test.rotation_angles =
+    #rope.rotation<pairing = interleaved, position_dims = [0, 1], offset = 128,
+                   angles = <magnitude = 1.0>>
+}

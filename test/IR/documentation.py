@@ -13,14 +13,17 @@ import sys
 root = pathlib.Path(sys.argv[1])
 definitions = {
     name: (root / "include/Rope/IR" / name).read_text()
-    for name in ["RopeDialect.td", "RopeAttrs.td", "RopeOps.td"]
+    for name in [
+        "RopeDialect.td", "RopeAttrs.td", "RopeOps.td", "AttentionOps.td"]
 }
 sources = "".join(path.read_text() for path in (root / "lib/IR").glob("*.cpp"))
-tests = (root / "test/IR/invalid.mlir").read_text()
+tests = "// -----".join(
+    (root / "test/IR" / name).read_text()
+    for name in ["invalid.mlir", "attention-invalid.mlir"])
 failures = []
 
 # Rules.
-label = r"(?:frequencies|scale_frequencies|scaling|table|apply)_c\d+"
+label = r"(?:frequencies|scale_frequencies|scaling|table|apply|attention|online_attention)_c\d+"
 documented = set()
 for text in definitions.values():
     documented |= set(re.findall(rf"^ *- \(({label})\)", text, re.MULTILINE))

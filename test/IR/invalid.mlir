@@ -482,7 +482,7 @@ func.func @apply_c3_element(%x: tensor<2x4xf32>, %t: tensor<2x2xf80>) {
 // -----
 
 func.func @apply_c4_rank(%x: tensor<1x2x4xf32>, %t: tensor<2x2xf32>) {
-  // expected-error @below {{(apply_c4) expected tables of rank 3, one more than 'position_dims', but got 'tensor<2x2xf32>'}}
+  // expected-error @below {{(apply_c4) expected tables of rank 3, one more than 'position_dims', but got shape [2, 2]}}
   %0 = rope.apply ins(%x, %t, %t : tensor<1x2x4xf32>, tensor<2x2xf32>, tensor<2x2xf32>) outs(%x : tensor<1x2x4xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0, 1>}
   return
 }
@@ -490,7 +490,7 @@ func.func @apply_c4_rank(%x: tensor<1x2x4xf32>, %t: tensor<2x2xf32>) {
 // -----
 
 func.func @apply_c4_rank_zero(%x: tensor<4xf32>, %t: tensor<f32>) {
-  // expected-error @below {{(apply_c4) expected tables of rank 1, one more than 'position_dims', but got 'tensor<f32>'}}
+  // expected-error @below {{(apply_c4) expected tables of rank 1, one more than 'position_dims', but got shape []}}
   %0 = rope.apply ins(%x, %t, %t : tensor<4xf32>, tensor<f32>, tensor<f32>) outs(%x : tensor<4xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64>}
   return
 }

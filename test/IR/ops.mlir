@@ -122,3 +122,80 @@ func.func @edges(%position: tensor<i64>, %f: tensor<2xf64>, %none: tensor<0xf64>
   %3 = rope.frequencies base(1.0e+04) : tensor<0xf64>
   return
 }
+
+// CHECK-LABEL: @attention
+func.func @attention(%q: tensor<1x?x32x128xbf16>, %k: tensor<1x?x8x128xbf16>, %v: tensor<1x?x8x128xbf16>,
+                     %cos: tensor<?x64xf32>, %sin: tensor<?x64xf32>, %init: tensor<1x?x32x128xbf16>) -> tensor<1x?x32x128xbf16> {
+  // CHECK: rope.attention {causal, indexing_maps = [{{.*}}], scale = 0.088388350000000004 : f64} ins(%{{.*}}, %{{.*}}, %{{.*}} : tensor<1x?x32x128xbf16>, tensor<1x?x8x128xbf16>, tensor<1x?x8x128xbf16>) rotate_query(%{{.*}}, %{{.*}} : tensor<?x64xf32>, tensor<?x64xf32>) by <pairing = half, position_dims = [1]> outs(%{{.*}} : tensor<1x?x32x128xbf16>) {
+  // CHECK-NEXT: ^bb0(%{{.*}}: f32, %{{.*}}: index, %{{.*}}: index, %{{.*}}: index, %{{.*}}: index):
+  // CHECK: rope.yield %{{.*}} : f32
+  %o = rope.attention {scale = 8.838835e-02 : f64, causal,
+                       indexing_maps = [affine_map<(b, h, i, j, d, e) -> (b, i, h, d)>,
+                                        affine_map<(b, h, i, j, d, e) -> (b, j, h floordiv 4, d)>,
+                                        affine_map<(b, h, i, j, d, e) -> (b, j, h floordiv 4, e)>,
+                                        affine_map<(b, h, i, j, d, e) -> (b, i, h, e)>]}
+         ins(%q, %k, %v : tensor<1x?x32x128xbf16>, tensor<1x?x8x128xbf16>, tensor<1x?x8x128xbf16>)
+         rotate_query(%cos, %sin : tensor<?x64xf32>, tensor<?x64xf32>)
+           by <pairing = half, position_dims = [1]>
+         outs(%init : tensor<1x?x32x128xbf16>) {
+  ^bb0(%score: f32, %b: index, %h: index, %i: index, %j: index):
+    %cap = arith.constant 5.000000e+01 : f32
+    %x = arith.divf %score, %cap : f32
+    %y = math.tanh %x : f32
+    %z = arith.mulf %y, %cap : f32
+    rope.yield %z : f32
+  }
+  return %o : tensor<1x?x32x128xbf16>
+}
+
+// All that attention may have.
+
+// CHECK-LABEL: @attention_of_all
+func.func @attention_of_all(%q: memref<2x4x?x16xf16>, %k: memref<2x?x16xf16>, %v: memref<2x?x8xf32>, %mask: memref<2x1x?xi1>,
+                            %offset: memref<2xi32>, %lengths: memref<2xindex>, %sinks: memref<4xbf16>,
+                            %p: memref<2x?xi64>, %f: memref<8xf64>, %cos: memref<2x?x4xf32>, %sin: memref<2x?x4xf32>,
+                            %o: memref<2x?x4x8xf32>, %sums: memref<2x4x?xf32>) {
+  // CHECK: rope.attention {causal, chunk = 8 : i64, indexing_maps = [{{.*}}], window = 4 : i64} ins({{.*}}) score_operands(%{{.*}} : memref<2x1x?xi1>) query_offset(%{{.*}} : memref<2xi32>) lengths(%{{.*}} : memref<2xindex>) sinks(%{{.*}} : memref<4xbf16>)
+  // CHECK-SAME: rotate_query(%{{.*}}, %{{.*}} : memref<2x?xi64>, memref<8xf64>) by <pairing = interleaved, position_dims = [0, 2], angles = <magnitude = 1.000000e+00 : f64>>
+  // CHECK-SAME: rotate_key(%{{.*}}, %{{.*}} : memref<2x?x4xf32>, memref<2x?x4xf32>) by <pairing = half, position_dims = [0, 1], offset = 4, pair_stride = 6, transpose = true>
+  // CHECK-SAME: outs(%{{.*}}, %{{.*}} : memref<2x?x4x8xf32>, memref<2x4x?xf32>) {
+  rope.attention {causal, window = 4 : i64, chunk = 8 : i64,
+                  indexing_maps = [affine_map<(b, h, i, j, d, e) -> (b, h, i, d)>,
+                                   affine_map<(b, h, i, j, d, e) -> (b, j, d)>,
+                                   affine_map<(b, h, i, j, d, e) -> (b, j, e)>,
+                                   affine_map<(b, h, i, j, d, e) -> (b, 0, j)>,
+                                   affine_map<(b, h, i, j, d, e) -> (b, i, h, e)>,
+                                   affine_map<(b, h, i, j, d, e) -> (b, h, i)>]}
+    ins(%q, %k, %v : memref<2x4x?x16xf16>, memref<2x?x16xf16>, memref<2x?x8xf32>)
+    score_operands(%mask : memref<2x1x?xi1>) query_offset(%offset : memref<2xi32>)
+    lengths(%lengths : memref<2xindex>) sinks(%sinks : memref<4xbf16>)
+    rotate_query(%p, %f : memref<2x?xi64>, memref<8xf64>)
+      by <pairing = interleaved, position_dims = [0, 2], angles = <magnitude = 1.0>>
+    rotate_key(%cos, %sin : memref<2x?x4xf32>, memref<2x?x4xf32>)
+      by <pairing = half, position_dims = [0, 1], offset = 4, pair_stride = 6, transpose = true>
+    outs(%o, %sums : memref<2x?x4x8xf32>, memref<2x4x?xf32>) {
+  ^bb0(%score: f32, %b: index, %h: index, %i: index, %j: index, %x: i1):
+    rope.yield %score : f32
+  }
+  return
+}
+
+// CHECK-LABEL: @online_attention
+func.func @online_attention(%q: tensor<8x16x64xf32>, %k: tensor<8x?x64xf32>, %v: tensor<8x?x64xf32>, %acc: tensor<8x16x64xf32>,
+                            %max: tensor<8x16xf32>, %sum: tensor<8x16xf32>, %scores: tensor<8x16x?xf32>,
+                            %correction: tensor<8x16xf32>) -> tensor<8x16x64xf32> {
+  // CHECK: rope.online_attention {indexing_maps = [{{.*}}], scale = 1.250000e-01 : f64} ins(%{{.*}}, %{{.*}}, %{{.*}} : tensor<8x16x64xf32>, tensor<8x?x64xf32>, tensor<8x?x64xf32>) outs(
+  %o:5 = rope.online_attention {scale = 0.125 : f64,
+                                indexing_maps = [affine_map<(b, h, i, j, d, e) -> (h, i, d)>,
+                                                 affine_map<(b, h, i, j, d, e) -> (h, j, d)>,
+                                                 affine_map<(b, h, i, j, d, e) -> (h, j, e)>,
+                                                 affine_map<(b, h, i, j, d, e) -> (h, i, e)>,
+                                                 affine_map<(b, h, i, j, d, e) -> (h, i)>,
+                                                 affine_map<(b, h, i, j, d, e) -> (h, i)>,
+                                                 affine_map<(b, h, i, j, d, e) -> (h, i, j)>,
+                                                 affine_map<(b, h, i, j, d, e) -> (h, i)>]}
+           ins(%q, %k, %v : tensor<8x16x64xf32>, tensor<8x?x64xf32>, tensor<8x?x64xf32>)
+           outs(%acc, %max, %sum, %scores, %correction
+                : tensor<8x16x64xf32>, tensor<8x16xf32>, tensor<8x16xf32>, tensor<8x16x?xf32>, tensor<8x16xf32>)
+  return %o#0 : tensor<8x16x64xf32>
+}
