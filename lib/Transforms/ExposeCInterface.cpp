@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Rope/IR/RopeOps.h"
+#include "Rope/IR/SizeRules.h"
 #include "Rope/Transforms/Passes.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -117,95 +118,78 @@ findResultDims(func::FuncOp func, func::ReturnOp terminator) {
 namespace {
 /// What the operations of this dialect need of sizes that are known only at the
 /// call: `equal` and `bounds` are what `c_equal_dims` and `c_size_bounds` hold.
-class SizeRules {
+class CallRules {
 public:
-  explicit SizeRules(func::FuncOp func) : func(func) {
-    func.walk([&](ApplyOp op) { add(op); });
-    func.walk([&](TableOp op) { add(op); });
+  explicit CallRules(func::FuncOp func) : func(func) {
+    func.walk([&](Operation *op) {
+      for (const SizeRule &rule : getSizeRules(op))
+        add(rule);
+    });
   }
 
   llvm::SetVector<Attribute> equal, bounds;
 
 private:
-  /// A size: a number, or a dimension of an argument.
-  struct Size {
+  /// A size as a caller sees it: a number, or a dimension of an argument.
+  struct CallSize {
     std::optional<int64_t> number;
-    std::optional<ArgumentDim> source;
+    ArgumentDim source = {-1, 0};
   };
 
-  /// Nothing where the size does not follow from the arguments.
-  std::optional<Size> sizeOf(Value value, int64_t dim) {
-    auto type = cast<ShapedType>(value.getType());
-    if (!type.isDynamicDim(dim))
-      return Size{type.getDimSize(dim), std::nullopt};
-    if (std::optional<ArgumentDim> source = findArgumentDim(func, value, dim))
-      return Size{std::nullopt, source};
+  /// Without factor and constant. Nothing where the size does not follow from
+  /// the arguments.
+  std::optional<CallSize> resolve(const rope::Size &size) {
+    if (!size.value)
+      return CallSize{0};
+    auto type = cast<ShapedType>(size.value.getType());
+    if (!type.isDynamicDim(size.dim))
+      return CallSize{type.getDimSize(size.dim)};
+    if (auto source = findArgumentDim(func, size.value, size.dim))
+      return CallSize{std::nullopt, *source};
     return std::nullopt;
   }
 
   /// factor * x + constant <= y.
-  void addBound(std::optional<Size> x, int64_t factor, int64_t constant,
-                std::optional<Size> y) {
-    if (!x || !y || (x->number && y->number))
-      return;
-    if (x->number) {
-      constant += factor * *x->number;
+  void addBound(const CallSize &x, int64_t factor, int64_t constant,
+                const CallSize &y) {
+    if (x.number) {
+      constant += factor * *x.number;
       factor = 0;
     }
-    ArgumentDim none{-1, 0};
-    ArgumentDim smaller = x->source.value_or(none);
-    ArgumentDim larger =
-        y->source.value_or(ArgumentDim{-1, y->number.value_or(0)});
     bounds.insert(DenseI64ArrayAttr::get(
-        func.getContext(), {smaller.argument, smaller.dim, factor, constant,
-                            larger.argument, larger.dim}));
+        func.getContext(),
+        {x.source.argument, x.source.dim, factor, constant, y.source.argument,
+         y.number ? *y.number : y.source.dim}));
   }
 
-  void addEqual(Value x, int64_t xDim, Value y, int64_t yDim) {
-    std::optional<Size> a = sizeOf(x, xDim), b = sizeOf(y, yDim);
-    if (a && b && a->source && b->source) {
-      auto [argument, dim] = *a->source;
-      auto [otherArgument, otherDim] = *b->source;
-      if (argument != otherArgument || dim != otherDim)
+  void add(const SizeRule &rule) {
+    std::optional<CallSize> x = resolve(rule.lhs), y = resolve(rule.rhs);
+    if (!x || !y)
+      return;
+    int64_t factor = rule.lhs.factor, constant = rule.lhs.constant;
+    if (y->number)
+      y->number = rule.rhs.factor * *y->number + rule.rhs.constant;
+    if (x->number && y->number)
+      return;
+    if (rule.isEqual && !x->number && !y->number && factor == 1 &&
+        constant == 0) {
+      std::pair first(x->source.argument, x->source.dim);
+      std::pair second(y->source.argument, y->source.dim);
+      if (second < first)
+        std::swap(first, second);
+      if (first != second)
         equal.insert(DenseI64ArrayAttr::get(
-            func.getContext(), {argument, dim, otherArgument, otherDim}));
+            func.getContext(),
+            {first.first, first.second, second.first, second.second}));
       return;
     }
-    addBound(a, 1, 0, b);
-    addBound(b, 1, 0, a);
-  }
-
-  void addSameShape(Value x, Value y) {
-    for (int64_t dim : llvm::seq(cast<ShapedType>(x.getType()).getRank()))
-      addEqual(x, dim, y, dim);
-  }
-
-  void add(ApplyOp op) {
-    addSameShape(op.getX(), op.getInit());
-    addSameShape(op.getCos(), op.getSin());
-    for (auto [i, dim] : llvm::enumerate(op.getPositionDims()))
-      addEqual(op.getX(), dim, op.getCos(), i);
-    // The pairs lie within the head, and not in each other.
-    int64_t last = op.getPositionDims().size(), offset = op.getOffset();
-    std::optional<Size> pairs = sizeOf(op.getCos(), last);
-    std::optional<Size> head =
-        sizeOf(op.getX(), cast<ShapedType>(op.getX().getType()).getRank() - 1);
-    if (!op.getPairStride())
-      return addBound(pairs, 2, offset, head);
-    int64_t stride = *op.getPairStride();
-    addBound(pairs, 1, 0, Size{stride, std::nullopt});
-    addBound(pairs, 1, offset + stride, head);
-  }
-
-  void add(TableOp op) {
-    addSameShape(op.getCos(), op.getSin());
-    std::optional<ArrayRef<int64_t>> axes = op.getAxes();
-    for (int64_t dim : llvm::seq(op.getPositionRank()))
-      addEqual(op.getPositions(), dim + axes.has_value(), op.getCos(), dim);
-    addEqual(op.getFrequencies(), 0, op.getCos(), op.getPositionRank());
-    if (axes && !axes->empty())
-      addBound(Size{*llvm::max_element(*axes) + 1, std::nullopt}, 1, 0,
-               sizeOf(op.getPositions(), 0));
+    addBound(*x, factor, constant, *y);
+    // The other direction, in so far as it is a bound on a size itself.
+    if (rule.isEqual && x->number)
+      addBound(*y, 1, 0, CallSize{factor * *x->number + constant});
+    else if (rule.isEqual && y->number)
+      addBound(CallSize{llvm::divideCeilSigned(*y->number - constant, factor)},
+               1, 0, *x);
   }
 
   func::FuncOp func;
@@ -232,7 +216,7 @@ static void renewDestinations(OpBuilder &b, Value argument) {
   auto type = cast<RankedTensorType>(argument.getType());
   for (OpOperand &use : llvm::make_early_inc_range(argument.getUses())) {
     Operation *op = use.getOwner();
-    if (!isa<ApplyOp, TableOp>(op) ||
+    if (!isa<ApplyOp, TableOp, AttentionOp>(op) ||
         !cast<DestinationStyleOpInterface>(op).isDpsInit(&use))
       continue;
     OpBuilder::InsertionGuard guard(b);
@@ -297,7 +281,7 @@ struct ExposeCInterface : rope::impl::ExposeCInterfaceBase<ExposeCInterface> {
       if (!resultDims)
         continue;
       func->setAttr("c_result_dims", b.getArrayAttr(*resultDims));
-      SizeRules rules(func);
+      CallRules rules(func);
       func->setAttr("c_equal_dims", b.getArrayAttr(rules.equal.getArrayRef()));
       if (!rules.bounds.empty())
         func->setAttr("c_size_bounds",

@@ -60,26 +60,59 @@ struct BuildScale : OpRewritePattern<ScaleFrequenciesOp> {
   }
 };
 
+/// The positions and frequencies of a table, and what it is made for.
+struct Angles {
+  OpOperand *positions, *frequencies;
+  Precision precision;
+  /// Elements of the tables.
+  Type element;
+};
+
+SmallVector<Angles> anglesOf(Operation *op) {
+  if (auto table = dyn_cast<TableOp>(op))
+    return {{&table.getPositionsMutable(), &table.getFrequenciesMutable(),
+             table.getPrecision(),
+             getElementTypeOrSelf(table.getCos().getType())}};
+  SmallVector<Angles> all;
+  auto attention = dyn_cast<AttentionOp>(op);
+  if (!attention)
+    return all;
+  auto add = [&](RotationAttr rotation, MutableOperandRange operands, Value x) {
+    if (rotation && rotation.getAngles())
+      all.push_back({&operands[0], &operands[1],
+                     rotation.getAngles().getPrecision(),
+                     getElementTypeOrSelf(x.getType())});
+  };
+  add(attention.getQueryRotationAttr(),
+      attention.getQueryRotationOperandsMutable(), attention.getQuery());
+  add(attention.getKeyRotationAttr(), attention.getKeyRotationOperandsMutable(),
+      attention.getKey());
+  return all;
+}
+
 /// Pattern: frequencies of an exact table of integer positions -> in turns. An
 /// f64 table needs more of them than 64 bits of a turn.
-struct UseTurns : OpRewritePattern<TableOp> {
-  using OpRewritePattern::OpRewritePattern;
+struct UseTurns : RewritePattern {
+  UseTurns(MLIRContext *context)
+      : RewritePattern(MatchAnyOpTypeTag(), 1, context) {}
 
-  LogicalResult matchAndRewrite(TableOp op,
+  LogicalResult matchAndRewrite(Operation *op,
                                 PatternRewriter &rewriter) const override {
-    auto type = dyn_cast<RankedTensorType>(op.getFrequencies().getType());
-    if (!type || !type.getElementType().isF64())
-      return rewriter.notifyMatchFailure(op, "has no f64 tensor");
-    if (op.getPrecision() != Precision::exact ||
-        isa<FloatType>(getElementTypeOrSelf(op.getPositions().getType())))
-      return rewriter.notifyMatchFailure(op, "is not exact, or of floats");
-    if (getElementTypeOrSelf(op.getCos().getType()).isF64())
-      return rewriter.notifyMatchFailure(op, "makes f64 tables");
-    rewriter.setInsertionPointAfterValue(op.getFrequencies());
-    Value turns = toTurns(rewriter, op.getLoc(), op.getFrequencies());
-    rewriter.modifyOpInPlace(op,
-                             [&] { op.getFrequenciesMutable().assign(turns); });
-    return success();
+    bool changed = false;
+    for (const Angles &angles : anglesOf(op)) {
+      auto type =
+          dyn_cast<RankedTensorType>(angles.frequencies->get().getType());
+      if (!type || !type.getElementType().isF64() ||
+          angles.precision != Precision::exact || angles.element.isF64() ||
+          isa<FloatType>(
+              getElementTypeOrSelf(angles.positions->get().getType())))
+        continue;
+      rewriter.setInsertionPointAfterValue(angles.frequencies->get());
+      Value turns = toTurns(rewriter, op->getLoc(), angles.frequencies->get());
+      rewriter.modifyOpInPlace(op, [&] { angles.frequencies->set(turns); });
+      changed = true;
+    }
+    return success(changed);
   }
 
 private:
@@ -109,23 +142,26 @@ private:
 
 /// Reports frequencies that are known and too large for exact angles, which a
 /// base or factors below one can give.
-LogicalResult verifyRange(TableOp op) {
-  std::optional<SmallVector<double>> w =
-      evaluateFrequencies(op.getFrequencies());
-  if (!w)
-    return success();
-  for (auto [i, frequency] : llvm::enumerate(*w))
-    if (!(std::fabs(frequency) < 0x1p20))
-      return op.emitOpError("expected frequencies to be finite and less than "
-                            "2^20 in magnitude, but pair ")
-             << i << " has " << frequency;
+LogicalResult verifyRange(Operation *op) {
+  for (const Angles &angles : anglesOf(op)) {
+    std::optional<SmallVector<double>> w =
+        evaluateFrequencies(angles.frequencies->get());
+    if (!w)
+      continue;
+    for (auto [i, frequency] : llvm::enumerate(*w))
+      if (!(std::fabs(frequency) < 0x1p20))
+        return op->emitOpError(
+                   "expected frequencies to be finite and less than 2^20 in "
+                   "magnitude, but pair ")
+               << i << " has " << frequency;
+  }
   return success();
 }
 
 struct LowerFrequencies : rope::impl::LowerFrequenciesBase<LowerFrequencies> {
   void runOnOperation() override {
     WalkResult known = getOperation()->walk(
-        [](TableOp op) -> WalkResult { return verifyRange(op); });
+        [](Operation *op) -> WalkResult { return verifyRange(op); });
     if (known.wasInterrupted())
       return signalPassFailure();
     RewritePatternSet patterns(&getContext());
