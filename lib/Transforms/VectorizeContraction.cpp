@@ -135,7 +135,6 @@ LogicalResult Contraction::analyze() {
                         op.payloadUsesValueFromOperand(&operand), hasLanes,
                         false, false, map.isFunctionOfDim(reduction)});
   }
-  // Bits of an accumulator have no vectors in memory.
   staticSizes = op.getStaticLoopRanges();
   width = VectorBody::getLanes(op, vectorBits);
 
@@ -329,18 +328,18 @@ void Contraction::emitTile(const Tile &tile) {
   // What is read for each vector of the tile: once where some share it.
   SmallVector<SmallVector<Value>> values(count,
                                          SmallVector<Value>(accesses.size()));
-  auto loadInputs = [&](bool inReduction) {
-    for (auto [j, access] : llvm::enumerate(ArrayRef(accesses).drop_back()))
-      for (int64_t i = 0; i < count && access.isUsed; ++i) {
-        if (access.hasReduction != inReduction)
-          continue;
-        int64_t first = (access.hasRows ? i - i % tile.vectors : 0) +
-                        (access.hasColumns ? i % tile.vectors : 0);
-        values[i][j] = first == i ? load(access, positions[i], tile.lanes)
-                                  : values[first][j];
-      }
+  auto loadInputs = [&](int64_t i, bool inReduction) {
+    for (auto [j, access] : llvm::enumerate(ArrayRef(accesses).drop_back())) {
+      if (!access.isUsed || access.hasReduction != inReduction)
+        continue;
+      int64_t first = (access.hasRows ? i - i % tile.vectors : 0) +
+                      (access.hasColumns ? i % tile.vectors : 0);
+      values[i][j] = first == i ? load(access, positions[i], tile.lanes)
+                                : values[first][j];
+    }
   };
-  loadInputs(/*inReduction=*/false);
+  for (int64_t i = 0; i < count; ++i)
+    loadInputs(i, /*inReduction=*/false);
   const Access &result = accesses.back();
   SmallVector<Value> accumulators;
   for (int64_t i = 0; i < count; ++i)
@@ -353,9 +352,10 @@ void Contraction::emitTile(const Tile &tile) {
     b.setInsertionPointToStart(loop.getBody());
     for (SmallVector<Value> &position : positions)
       position[reduction] = loop.getInductionVar();
-    loadInputs(/*inReduction=*/true);
     SmallVector<Value> yielded;
     for (int64_t i = 0; i < count; ++i) {
+      // Row by row: few scalars live at once.
+      loadInputs(i, /*inReduction=*/true);
       values[i].back() = loop.getRegionIterArgs()[i];
       auto index = [&](unsigned dim) {
         return dim == lane ? body.count(positions[i][dim], tile.lanes)
