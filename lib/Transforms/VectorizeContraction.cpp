@@ -25,15 +25,26 @@ using namespace mlir;
 using namespace mlir::rope;
 
 namespace {
-/// Vectors of a tile, side by side, and rows at most for so many vectors. With
+/// Vectors of a tile, side by side, and how many of them it has at most: with
 /// the vectors and the scalar that a step reads they fill the registers.
 struct TileShape {
   int64_t vectors;
-  int64_t maxRows;
   int64_t accumulators;
+  int64_t maxRows;
 
-  static TileShape get(unsigned registers) {
-    return registers >= 32 ? TileShape{4, 12, 24} : TileShape{2, 8, 12};
+  static TileShape get(linalg::LinalgOp op, unsigned vectorBits,
+                       unsigned registers) {
+    TileShape shape =
+        registers >= 32 ? TileShape{4, 24, 12} : TileShape{2, 12, 8};
+    // Conditions and what is selected from take registers too, where there are
+    // no others for masks.
+    bool selects = vectorBits < 512 &&
+                   llvm::any_of(*op.getBlock(), [](Operation &inner) {
+                     return isa<arith::SelectOp>(inner);
+                   });
+    if (selects)
+      shape.accumulators = registers >= 32 ? 12 : 8;
+    return shape;
   }
   int64_t rows(int64_t columns) const {
     return std::min(maxRows, std::max<int64_t>(1, accumulators / columns));
@@ -65,7 +76,7 @@ public:
   Contraction(RewriterBase &rewriter, linalg::LinalgOp op, unsigned vectorBits,
               unsigned registers)
       : op(op), b(op.getLoc(), rewriter), body(op, b), rewriter(rewriter),
-        vectorBits(vectorBits), shape(TileShape::get(registers)) {}
+        vectorBits(vectorBits), shape(TileShape::get(op, vectorBits, registers)) {}
 
   LogicalResult run();
 
