@@ -60,6 +60,13 @@ static const Exponential &getExp2() {
   return exp2;
 }
 
+/// x * y + z, in one instruction where there is one.
+static Value multiplyAdd(ImplicitLocOpBuilder &b, Value x, Value y, Value z) {
+  auto contract = arith::FastMathFlags::contract;
+  return arith::AddFOp::create(b, arith::MulFOp::create(b, x, y, contract), z,
+                               contract);
+}
+
 namespace {
 /// Pattern: an exponential of f32 -> 2^n * p(r).
 template <typename OpTy>
@@ -134,10 +141,22 @@ private:
 
 struct ApproximateMath : rope::impl::ApproximateMathBase<ApproximateMath> {
   void runOnOperation() override {
+    DenseSet<Operation *> given;
+    getOperation()->walk([&](math::FmaOp op) { given.insert(op); });
     RewritePatternSet patterns(&getContext());
     populateApproximateMathPatterns(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
-      signalPassFailure();
+      return signalPassFailure();
+    // Upstream's polynomials ask for a fused multiply-add by name, which is a
+    // call where there is no instruction for it.
+    getOperation()->walk([&](math::FmaOp op) {
+      if (given.contains(op))
+        return;
+      ImplicitLocOpBuilder b(op.getLoc(), op);
+      op.getResult().replaceAllUsesWith(
+          multiplyAdd(b, op.getA(), op.getB(), op.getC()));
+      op.erase();
+    });
   }
 };
 } // namespace

@@ -38,10 +38,11 @@ struct TileShape {
         registers >= 32 ? TileShape{4, 24, 12} : TileShape{2, 12, 8};
     // Conditions and what is selected from take registers too, where there are
     // no others for masks.
-    bool selects = vectorBits < 512 &&
-                   llvm::any_of(*op.getBlock(), [](Operation &inner) {
-                     return isa<arith::SelectOp>(inner);
-                   });
+    bool selects = vectorBits < 512 && llvm::any_of(
+                                           *op.getBlock(),
+                                           [](Operation &inner) {
+                                             return isa<arith::SelectOp>(inner);
+                                           });
     if (selects)
       shape.accumulators = registers >= 32 ? 12 : 8;
     return shape;
@@ -76,7 +77,8 @@ public:
   Contraction(RewriterBase &rewriter, linalg::LinalgOp op, unsigned vectorBits,
               unsigned registers)
       : op(op), b(op.getLoc(), rewriter), body(op, b), rewriter(rewriter),
-        vectorBits(vectorBits), shape(TileShape::get(op, vectorBits, registers)) {}
+        vectorBits(vectorBits),
+        shape(TileShape::get(op, vectorBits, registers)) {}
 
   LogicalResult run();
 

@@ -141,8 +141,8 @@ def ApproximateMath : Pass<"rope-approximate-math"> {
     Turns `math.exp`, `math.exp2`, `math.tanh` and `math.log` of f32, scalars and
     vectors, into arithmetic, and those of narrower floats into such of f32. The
     errors are at most 2e-7 of the result for exponentials, whose results below
-    the smallest normal number become zero, and 1e-6 for tanh. Infinities and
-    NaN are respected. f64 is left to the functions of the C library.
+    the smallest normal number become zero, and 1e-6 for tanh; log takes positive
+    denormals for the smallest normal number. Infinities and NaN are respected. f64 is left to the functions of the C library.
   }];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
