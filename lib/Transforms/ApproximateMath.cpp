@@ -142,11 +142,20 @@ private:
 struct ApproximateMath : rope::impl::ApproximateMathBase<ApproximateMath> {
   void runOnOperation() override {
     DenseSet<Operation *> given;
-    getOperation()->walk([&](math::FmaOp op) { given.insert(op); });
+    SmallVector<Operation *> functions;
+    getOperation()->walk([&](Operation *op) {
+      if (isa<math::FmaOp>(op))
+        given.insert(op);
+      // Upstream's patterns make invalid code of tensors.
+      if (isa<math::ExpOp, math::Exp2Op, math::TanhOp, math::LogOp>(op) &&
+          isa<FloatType, VectorType>(op->getResult(0).getType()))
+        functions.push_back(op);
+    });
     RewritePatternSet patterns(&getContext());
     populateApproximateMathPatterns(patterns);
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
-      return signalPassFailure();
+    GreedyRewriteConfig config;
+    config.setStrictness(GreedyRewriteStrictness::ExistingAndNewOps);
+    (void)applyOpPatternsGreedily(functions, std::move(patterns), config);
     // Upstream's polynomials ask for a fused multiply-add by name, which is a
     // call where there is no instruction for it.
     getOperation()->walk([&](math::FmaOp op) {

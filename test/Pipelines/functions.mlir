@@ -118,7 +118,7 @@ func.func @mathematics(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
 // CHECK: llvm.load {{.*}} -> vector<4xi8>
 // CHECK-NOT: llvm.load {{.*}} -> vector<{{[0-9]+}}xi1>
 // CHECK: llvm.return
-func.func @mask(%x: tensor<?x8xf32>, %m: tensor<?x8xi1>) -> tensor<?x8xf32> {
-  %y = arith.select %m, %x, %x : tensor<?x8xi1>, tensor<?x8xf32>
+func.func @mask(%x: tensor<?x8xf32>, %z: tensor<?x8xf32>, %m: tensor<?x8xi1>) -> tensor<?x8xf32> {
+  %y = arith.select %m, %x, %z : tensor<?x8xi1>, tensor<?x8xf32>
   return %y : tensor<?x8xf32>
 }
