@@ -30,63 +30,97 @@ bool rope::isContiguous(Value memref) {
          !strides.empty() && strides.back() == 1;
 }
 
+/// Definitions are followed this far.
+static constexpr int kMaxDepth = 6;
+
+static int64_t getKnownDivisor(Value value, int depth);
+
+static int64_t multiply(int64_t left, int64_t right) {
+  int64_t product;
+  return llvm::MulOverflow(left, right, product) ? 1 : product;
+}
+
 /// That of an expression over `operands`.
 static int64_t getKnownDivisor(AffineExpr expr, unsigned numDims,
-                               ValueRange operands) {
-  if (auto constant = dyn_cast<AffineConstantExpr>(expr))
-    return std::abs(constant.getValue());
+                               ValueRange operands, int depth) {
   if (auto dim = dyn_cast<AffineDimExpr>(expr))
-    return rope::getKnownDivisor(operands[dim.getPosition()]);
+    return getKnownDivisor(operands[dim.getPosition()], depth);
   if (auto symbol = dyn_cast<AffineSymbolExpr>(expr))
-    return rope::getKnownDivisor(operands[numDims + symbol.getPosition()]);
-  auto binary = cast<AffineBinaryOpExpr>(expr);
-  int64_t left = getKnownDivisor(binary.getLHS(), numDims, operands);
-  int64_t right = getKnownDivisor(binary.getRHS(), numDims, operands);
-  int64_t product;
+    return getKnownDivisor(operands[numDims + symbol.getPosition()], depth);
+  auto binary = dyn_cast<AffineBinaryOpExpr>(expr);
+  if (!binary)
+    return expr.getLargestKnownDivisor();
+  int64_t left = getKnownDivisor(binary.getLHS(), numDims, operands, depth);
+  int64_t right = getKnownDivisor(binary.getRHS(), numDims, operands, depth);
   switch (expr.getKind()) {
   case AffineExprKind::Add:
   case AffineExprKind::Mod:
     return std::gcd(left, right);
   case AffineExprKind::Mul:
-    return llvm::MulOverflow(left, right, product) ? 1 : product;
+    return multiply(left, right);
   default:
     return 1;
   }
 }
 
-int64_t rope::getKnownDivisor(Value value) {
+static int64_t getKnownDivisor(Value value, int depth) {
   if (std::optional<int64_t> constant = getConstantIntValue(value))
-    return std::abs(*constant);
-  if (auto argument = dyn_cast<BlockArgument>(value)) {
-    auto loop = dyn_cast<scf::ForOp>(argument.getOwner()->getParentOp());
-    if (loop && argument == loop.getInductionVar())
-      return std::gcd(getKnownDivisor(loop.getLowerBound()),
-                      getKnownDivisor(loop.getStep()));
+    return std::abs(std::max(*constant, -std::numeric_limits<int64_t>::max()));
+  if (depth == 0)
     return 1;
-  }
-  auto ofMap = [](AffineMap map, ValueRange operands) {
+  if (scf::ForOp loop = scf::getForInductionVarOwner(value))
+    return std::gcd(getKnownDivisor(loop.getLowerBound(), depth - 1),
+                    getKnownDivisor(loop.getStep(), depth - 1));
+  Operation *op = value.getDefiningOp();
+  if (!op)
+    return 1;
+  auto ofMap = [&](AffineMap map) {
     int64_t divisor = 0;
     for (AffineExpr expr : map.getResults())
-      divisor = std::gcd(divisor,
-                         ::getKnownDivisor(expr, map.getNumDims(), operands));
+      divisor =
+          std::gcd(divisor, getKnownDivisor(expr, map.getNumDims(),
+                                            op->getOperands(), depth - 1));
     return divisor;
   };
-  Operation *op = value.getDefiningOp();
-  if (isa<affine::AffineApplyOp, affine::AffineMinOp, affine::AffineMaxOp>(op))
-    return ofMap(cast<AffineMapAttr>(op->getAttr("map")).getValue(),
-                 op->getOperands());
-  if (isa<arith::MulIOp>(op)) {
-    int64_t product;
-    return llvm::MulOverflow(getKnownDivisor(op->getOperand(0)),
-                             getKnownDivisor(op->getOperand(1)), product)
-               ? 1
-               : product;
-  }
+  if (auto apply = dyn_cast<affine::AffineApplyOp>(op))
+    return ofMap(apply.getMap());
+  if (auto min = dyn_cast<affine::AffineMinOp>(op))
+    return ofMap(min.getMap());
+  if (auto max = dyn_cast<affine::AffineMaxOp>(op))
+    return ofMap(max.getMap());
+  auto operand = [&](unsigned i) {
+    return getKnownDivisor(op->getOperand(i), depth - 1);
+  };
+  if (isa<arith::MulIOp>(op))
+    return multiply(operand(0), operand(1));
   if (isa<arith::AddIOp, arith::SubIOp, arith::MinSIOp, arith::MinUIOp,
           arith::MaxSIOp, arith::MaxUIOp>(op))
-    return std::gcd(getKnownDivisor(op->getOperand(0)),
-                    getKnownDivisor(op->getOperand(1)));
+    return std::gcd(operand(0), operand(1));
   return 1;
+}
+
+int64_t rope::getKnownDivisor(Value value) {
+  return ::getKnownDivisor(value, kMaxDepth);
+}
+
+SmallVector<Value> rope::getLoopSizes(linalg::LinalgOp op,
+                                      ImplicitLocOpBuilder &b) {
+  SmallVector<Value> sizes(op.getNumLoops());
+  SmallVector<int64_t> divisors(op.getNumLoops());
+  for (OpOperand &operand : op->getOpOperands())
+    for (auto [i, expr] :
+         llvm::enumerate(op.getMatchingIndexingMap(&operand).getResults())) {
+      unsigned dim = cast<AffineDimExpr>(expr).getPosition();
+      if (sizes[dim] && getConstantIntValue(sizes[dim]))
+        continue;
+      Value size = b.createOrFold<memref::DimOp>(operand.get(), i);
+      int64_t divisor = rope::getKnownDivisor(size);
+      if (!sizes[dim] || getConstantIntValue(size) || divisor > divisors[dim]) {
+        sizes[dim] = size;
+        divisors[dim] = divisor;
+      }
+    }
+  return sizes;
 }
 
 //===----------------------------------------------------------------------===//

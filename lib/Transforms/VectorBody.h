@@ -26,6 +26,10 @@ bool isContiguous(Value memref);
 /// zero is zero.
 int64_t getKnownDivisor(Value value);
 
+/// The size of each loop of `op`: where operands of dynamic sizes tell
+/// different things of it, the one that most is known of.
+SmallVector<Value> getLoopSizes(linalg::LinalgOp op, ImplicitLocOpBuilder &b);
+
 /// Emits the body of one linalg operation as code on vectors.
 class VectorBody {
 public:

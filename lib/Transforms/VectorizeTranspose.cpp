@@ -107,9 +107,7 @@ LogicalResult Transposer::run() {
   OpBuilder::InsertionGuard guard(rewriter);
   b.setInsertionPoint(op);
   body.start();
-  for (Range range : op.createLoopRanges(b, op.getLoc()))
-    sizes.push_back(
-        getValueOrCreateConstantIndexOp(b, op.getLoc(), range.size));
+  sizes = getLoopSizes(op, b);
   current.assign(sizes.size(), Value());
   emitOuter(0);
   rewriter.eraseOp(op);
