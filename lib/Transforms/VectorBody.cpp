@@ -150,11 +150,12 @@ bool VectorBody::isSupported(linalg::LinalgOp op) {
       return false;
   }
   return llvm::all_of(op->getOpOperands(), [&](OpOperand &operand) {
-    auto type = dyn_cast<MemRefType>(operand.get().getType());
-    return type &&
-           op.getMatchingIndexingMap(&operand).isProjectedPermutation() &&
-           (isVectorElement(type.getElementType()) ||
-            (type.getElementType().isInteger(1) && op.isDpsInput(&operand)));
+    Type type = operand.get().getType(), element = getElementTypeOrSelf(type);
+    if (!isa<MemRefType>(type) && type != element)
+      return false;
+    bool isBit = element.isInteger(1) && op.isDpsInput(&operand);
+    return (isVectorElement(element) || isBit) &&
+           op.getMatchingIndexingMap(&operand).isProjectedPermutation();
   });
 }
 
@@ -228,6 +229,12 @@ Value VectorBody::load(Value memref, ValueRange indices, int64_t lanes) {
   return arith::CmpIOp::create(
       b, arith::CmpIPredicate::ne, loaded,
       constant(DenseElementsAttr::get(type, Attribute(b.getI8IntegerAttr(0)))));
+}
+
+Value VectorBody::loadScalar(Value operand, ValueRange indices) {
+  if (!isa<MemRefType>(operand.getType()))
+    return operand;
+  return memref::LoadOp::create(b, operand, indices);
 }
 
 SmallVector<Value> VectorBody::emit(ValueRange values, int64_t lanes,

@@ -37,8 +37,9 @@ public:
   VectorBody(linalg::LinalgOp op, ImplicitLocOpBuilder &b) : op(op), b(b) {}
 
   /// Whether all of `op` but its loops can become code on vectors: operands are
-  /// memrefs of vector elements, indexed by loops as they are, and the body is
-  /// elementwise. Bits are read, not written: in memory each has a byte.
+  /// scalars or memrefs of vector elements, indexed by loops as they are, and
+  /// the body is elementwise. Bits are read, not written: in memory each has a
+  /// byte.
   static bool isSupported(linalg::LinalgOp op);
 
   /// As many lanes as numbers of the result fill a register, 16-bit ones being
@@ -62,6 +63,9 @@ public:
 
   /// Reads `lanes` elements from `indices` on.
   Value load(Value memref, ValueRange indices, int64_t lanes);
+
+  /// Reads one element, or takes the operand that is one.
+  Value loadScalar(Value operand, ValueRange indices);
 
   /// The values that the body yields for `values`, those of its arguments, null
   /// where unused. `index` gives the value of a loop. A value stays a scalar

@@ -204,9 +204,7 @@ LogicalResult Vectorizer::run() {
   OpBuilder::InsertionGuard guard(rewriter);
   b.setInsertionPoint(op);
   body.start();
-  for (Range range : op.createLoopRanges(b, op.getLoc()))
-    sizes.push_back(
-        getValueOrCreateConstantIndexOp(b, op.getLoc(), range.size));
+  sizes = getLoopSizes(op, b);
   for (Access &access : accesses)
     if (access.partner && !access.isOdd) {
       Access &odd = accesses[*access.partner];
@@ -283,6 +281,8 @@ void Vectorizer::emitRow() {
       }
     return;
   }
+  if (getKnownDivisor(end) % width == 0)
+    return emitLoop(body.getZero(), end, width);
   AffineExpr s0 = b.getAffineSymbolExpr(0);
   Value full = getValueOrCreateConstantIndexOp(
       b, b.getLoc(),
@@ -326,8 +326,7 @@ void Vectorizer::load(unsigned index, const RowPart &block,
   Access &access = accesses[index];
   Type element = getElementTypeOrSelf(access.memref.getType());
   if (!access.isVector) {
-    values[index] =
-        memref::LoadOp::create(b, access.memref, indices(access, block));
+    values[index] = body.loadScalar(access.memref, indices(access, block));
     return;
   }
   int64_t lanes = access.partner ? 2 * block.size : block.size;

@@ -327,7 +327,7 @@ Value Contraction::load(const Access &access, ValueRange position,
       });
   if (access.hasLanes)
     return body.load(access.memref, indices, lanes);
-  return memref::LoadOp::create(b, access.memref, indices);
+  return body.loadScalar(access.memref, indices);
 }
 
 void Contraction::emitTile(const Tile &tile) {

@@ -176,8 +176,7 @@ SmallVector<Value> Transposer::emitBody(int64_t lanes) {
     else if (lanes && map.isFunctionOfDim(source))
       values.push_back(body.load(operand.get(), indices(operand), lanes));
     else
-      values.push_back(
-          memref::LoadOp::create(b, operand.get(), indices(operand)));
+      values.push_back(body.loadScalar(operand.get(), indices(operand)));
   }
   return body.emit(values, lanes, [&](unsigned dim) {
     return lanes && dim == source ? body.count(current[dim], lanes)

@@ -158,6 +158,21 @@ func.func @dyn(%a: memref<?x?xf32>, %b: memref<?x?xf32>) {
   return
 }
 
+// Nothing is left of a multiple of the vector.
+
+// CHECK-LABEL: @multiple(
+// CHECK: scf.for {{.*}} step %c16
+// CHECK: vector.load %{{.*}}, vector<16xf32>
+// CHECK-NOT: vector.load
+// CHECK: return
+func.func @multiple(%A: memref<?xf32>, %B: memref<?xf32>, %n: index) {
+  %c32 = arith.constant 32 : index
+  %size = arith.muli %n, %c32 : index
+  %a = memref.subview %A[0][%size][1] : memref<?xf32> to memref<?xf32, strided<[1]>>
+  linalg.exp ins(%a : memref<?xf32, strided<[1]>>) outs(%B : memref<?xf32>)
+  return
+}
+
 // CHECK-LABEL: @empty(
 // CHECK-NEXT: return
 func.func @empty(%a: memref<4x0xf32>, %b: memref<4x0xf32>) {
@@ -198,6 +213,19 @@ func.func @bcast(%a: memref<4x32xf32>, %r: memref<32xf32>, %c: memref<4xf32>, %s
     %4 = arith.addf %3, %k : f32
     linalg.yield %4 : f32
   }
+  return
+}
+
+// Operands may be scalars.
+
+// CHECK-LABEL: @fill(
+// CHECK-SAME: %[[K:[a-z0-9]+]]: f32
+// CHECK: %[[V:.*]] = vector.broadcast %[[K]] : f32 to vector<16xf32>
+// CHECK-COUNT-2: vector.store %[[V]]
+// CHECK-NOT: linalg
+// CHECK: return
+func.func @fill(%a: memref<4x32xf32>, %k: f32) {
+  linalg.fill ins(%k : f32) outs(%a : memref<4x32xf32>)
   return
 }
 
@@ -271,15 +299,6 @@ func.func @column_maxima(%x: memref<?x32xf32>, %scale: memref<32xf32>, %y: memre
 //===----------------------------------------------------------------------===//
 // Left as they are
 //===----------------------------------------------------------------------===//
-
-// A scalar operand.
-// CHECK-LABEL: @fill(
-// CHECK-NOT: vector
-// CHECK: linalg.fill
-func.func @fill(%a: memref<4x32xf32>, %k: f32) {
-  linalg.fill ins(%k : f32) outs(%a : memref<4x32xf32>)
-  return
-}
 
 // Bits that are written: packed in vectors, not in memory.
 // CHECK-LABEL: @bits(
