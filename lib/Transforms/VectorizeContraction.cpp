@@ -181,10 +181,47 @@ LogicalResult Contraction::analyze() {
 // Loops
 //===----------------------------------------------------------------------===//
 
+/// The predicate that holds where `predicate` does not.
+static arith::CmpFPredicate invert(arith::CmpFPredicate predicate) {
+  switch (predicate) {
+  case arith::CmpFPredicate::ORD:
+    return arith::CmpFPredicate::UNO;
+  case arith::CmpFPredicate::UNO:
+    return arith::CmpFPredicate::ORD;
+  case arith::CmpFPredicate::AlwaysFalse:
+    return arith::CmpFPredicate::AlwaysTrue;
+  case arith::CmpFPredicate::AlwaysTrue:
+    return arith::CmpFPredicate::AlwaysFalse;
+  default:
+    // Ordered ones count up from 1, their opposites down from 13.
+    return static_cast<arith::CmpFPredicate>(14 -
+                                             static_cast<uint64_t>(predicate));
+  }
+}
+
+/// Turns selections of the accumulator where a comparison holds into those of
+/// its next value where it does not: these are masked instructions.
+static void keepAccumulatorLast(RewriterBase &rewriter, linalg::LinalgOp op) {
+  Value accumulator = op.getRegionOutputArgs().front();
+  for (auto select : op.getBlock()->getOps<arith::SelectOp>()) {
+    auto compare = select.getCondition().getDefiningOp<arith::CmpFOp>();
+    if (select.getTrueValue() != accumulator || !compare)
+      continue;
+    rewriter.setInsertionPoint(select);
+    Value opposite = arith::CmpFOp::create(rewriter, select.getLoc(),
+                                           invert(compare.getPredicate()),
+                                           compare.getLhs(), compare.getRhs());
+    rewriter.modifyOpInPlace(select, [&] {
+      select->setOperands({opposite, select.getFalseValue(), accumulator});
+    });
+  }
+}
+
 LogicalResult Contraction::run() {
   if (failed(analyze()))
     return failure();
   OpBuilder::InsertionGuard guard(rewriter);
+  keepAccumulatorLast(rewriter, op);
   b.setInsertionPoint(op);
   body.start();
   sizes = getLoopSizes(op, b);

@@ -160,6 +160,27 @@ func.func @selected(%a: memref<24x96xf32>, %b: memref<96x64xf32>, %c: memref<24x
   return
 }
 
+// The accumulator is what a selection leaves.
+
+// CHECK-LABEL: @skipped(
+// CHECK: scf.for {{.*}} iter_args(
+// CHECK: %[[SUM:.*]] = math.fma {{.*}}, %[[ACC:.*]] : vector<16xf32>
+// CHECK: %[[C:.*]] = arith.cmpf une
+// CHECK: arith.select %[[C]], %[[SUM]], %[[ACC]]
+// CHECK: scf.yield
+func.func @skipped(%a: memref<24x96xf32>, %b: memref<96x64xf32>, %c: memref<24x64xf32>) {
+  linalg.generic {indexing_maps = [#a, #b, #c], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%a, %b : memref<24x96xf32>, memref<96x64xf32>) outs(%c : memref<24x64xf32>) {
+  ^bb0(%x: f32, %y: f32, %z: f32):
+    %c0 = arith.constant 0.0 : f32
+    %0 = math.fma %x, %y, %z : f32
+    %1 = arith.cmpf oeq, %y, %c0 : f32
+    %2 = arith.select %1, %z, %0 : f32
+    linalg.yield %2 : f32
+  }
+  return
+}
+
 // The sum of columns is one without rows.
 
 // CHECK-LABEL: @columns(

@@ -33,6 +33,11 @@ BODIES = {
     %p = math.fma %x, %y, %z : f32
     %q = arith.cmpf une, %y, %zero : f32
     %r = arith.select %q, %p, %z : f32""",
+    "skipped": """%zero = arith.constant 0.0 : f32
+    %p = arith.mulf %x, %y fastmath<contract> : f32
+    %s = arith.addf %p, %z fastmath<contract> : f32
+    %q = arith.cmpf oeq, %y, %zero : f32
+    %r = arith.select %q, %z, %s : f32""",
 }
 
 
@@ -108,14 +113,14 @@ def blocks(assembly):
 def check(code, family, tile, selecting):
     """What is wrong."""
     for name in BODIES:
-        expected = selecting if name == "selected" else tile
+        expected = selecting if "select" in BODIES[name] else tile
         counts = []
         for block in code[name]:
             count = sum(bool(re.match(FMA, line)) for line in block)
             counts.append(count)
             if count < 4:
                 continue
-            allowed = ALLOWED[family] + (SELECTING[family] if name == "selected" else "")
+            allowed = ALLOWED[family] + (SELECTING[family] if "select" in BODIES[name] else "")
             for line in block:
                 if not re.fullmatch(allowed, line.split()[0]) or re.search(r"%rsp|%rbp|\bsp\b", line):
                     yield f"{name} has in a loop of {count} multiply-adds: {line}"
