@@ -66,10 +66,12 @@ void rope::buildRopeToLLVMPipeline(OpPassManager &pm,
   VectorizeOptions vectorize;
   TileAttentionOptions tile;
   if (llvm::Expected<TargetInfo> info = resolveTarget(
-          options.targetTriple, options.targetCPU, options.targetFeatures))
+          options.targetTriple, options.targetCPU, options.targetFeatures)) {
     vectorize.vectorBits = tile.vectorBits = info->vectorBits;
-  else
+    vectorize.registers = info->vectorRegisters;
+  } else {
     llvm::consumeError(info.takeError());
+  }
   pm.addPass(createSetTarget(target));
 
   pm.addNestedPass<func::FuncOp>(createLowerFrequencies());
@@ -87,6 +89,7 @@ void rope::buildRopeToLLVMPipeline(OpPassManager &pm,
   // operation; those of named operations must not be.
   pm.addNestedPass<func::FuncOp>(createConvertRopeToLinalg());
   pm.addNestedPass<func::FuncOp>(createLinalgGeneralizeNamedOpsPass());
+  pm.addNestedPass<func::FuncOp>(createApproximateMath());
   pm.addNestedPass<func::FuncOp>(createExpandBF16());
   pm.addNestedPass<func::FuncOp>(arith::createArithExpandOpsPass());
   pm.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass());

@@ -98,11 +98,15 @@ Expected<TargetInfo> mlir::rope::resolveTarget(StringRef triple, StringRef cpu,
     }
   }
   info.features = resolved.getString();
+  if (Triple(info.triple).isAArch64())
+    info.vectorRegisters = 32;
   if (Triple(info.triple).isX86()) {
-    if (info.hasFeature("avx512f") && info.hasFeature("avx512vl"))
+    if (info.hasFeature("avx512f") && info.hasFeature("avx512vl")) {
       info.vectorBits = 512;
-    else if (info.hasFeature("avx"))
+      info.vectorRegisters = 32;
+    } else if (info.hasFeature("avx")) {
       info.vectorBits = 256;
+    }
   }
   return info;
 }

@@ -15,11 +15,11 @@
 //===----------------------------------------------------------------------===//
 
 #include "Rope/Transforms/Passes.h"
+#include "VectorBody.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
-#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
@@ -64,7 +64,7 @@ struct RowPart {
 class Vectorizer {
 public:
   Vectorizer(RewriterBase &rewriter, linalg::LinalgOp op, unsigned vectorBits)
-      : op(op), b(op.getLoc(), rewriter), rewriter(rewriter),
+      : op(op), b(op.getLoc(), rewriter), body(op, b), rewriter(rewriter),
         vectorBits(vectorBits) {}
 
   LogicalResult run();
@@ -80,21 +80,15 @@ private:
   void load(unsigned index, const RowPart &block,
             SmallVectorImpl<Value> &values);
   void store(unsigned index, const RowPart &block, ValueRange yielded);
-  Value asBits(Value vector);
-  Value constant(DenseElementsAttr attr);
-  Value step(const RowPart &block);
-  Value asVector(Value value, const RowPart &block);
   SmallVector<Value> indices(const Access &access, const RowPart &block);
   SmallVector<Value> emitBody(const RowPart &block, ValueRange values);
 
   linalg::LinalgOp op;
   ImplicitLocOpBuilder b;
+  VectorBody body;
   RewriterBase &rewriter;
   unsigned vectorBits;
 
-  /// An index constant in front of all loops, and the vectors beside it.
-  Value zero;
-  DenseMap<Attribute, Value> constants;
   SmallVector<Access> accesses;
   SmallVector<Value> sizes;
   SmallVector<int64_t> staticSizes;
@@ -111,47 +105,16 @@ private:
 // What can be vectorized
 //===----------------------------------------------------------------------===//
 
-static bool isContiguous(MemRefType type) {
-  SmallVector<int64_t> strides;
-  int64_t offset;
-  return succeeded(type.getStridesAndOffset(strides, offset)) &&
-         !strides.empty() && strides.back() == 1;
-}
-
-/// Whether vectors of `type` lie in memory as its elements do: those of other
-/// widths, such as i1, are packed.
-static bool isVectorElement(Type type) {
-  if (type.isIndex())
-    return true;
-  return type.isIntOrFloat() && type.getIntOrFloatBitWidth() >= 8 &&
-         llvm::isPowerOf2_64(type.getIntOrFloatBitWidth());
-}
-
 LogicalResult Vectorizer::analyze() {
-  if (!op.hasPureBufferSemantics() || op.getNumLoops() == 0 ||
-      op.getNumParallelLoops() != op.getNumLoops())
+  if (!VectorBody::isSupported(op) || op.getNumLoops() == 0 ||
+      op.getIteratorTypesArray().back() != utils::IteratorType::parallel)
     return failure();
   int64_t last = op.getNumLoops() - 1;
-  for (Operation &inner : op.getBlock()->without_terminator()) {
-    // LLVM's powi takes no vector of exponents.
-    bool isElementwise = OpTrait::hasElementwiseMappableTraits(&inner) &&
-                         inner.getNumRegions() == 0 &&
-                         !isa<math::FPowIOp>(inner);
-    if (!isElementwise && !isa<linalg::IndexOp, arith::ConstantOp>(inner))
-      return failure();
-    if (!llvm::all_of(inner.getResultTypes(), VectorType::isValidElementType))
-      return failure();
-  }
   for (OpOperand &operand : op->getOpOperands()) {
     Access access;
     access.operand = &operand;
     access.map = op.getMatchingIndexingMap(&operand);
     access.memref = operand.get();
-    if (!access.map.isProjectedPermutation())
-      return failure();
-    auto type = dyn_cast<MemRefType>(operand.get().getType());
-    if (!type || !isVectorElement(type.getElementType()))
-      return failure();
     for (AffineExpr result : access.map.getResults()) {
       int64_t dim = cast<AffineDimExpr>(result).getPosition();
       if (dim == last)
@@ -159,9 +122,11 @@ LogicalResult Vectorizer::analyze() {
       else
         access.depth = std::max(access.depth, dim + 1);
     }
+    // What an iteration reads, the one before it may have written.
+    if (op.isDpsInit(&operand))
+      access.depth = last;
     if (access.isVector &&
-        cast<AffineDimExpr>(access.map.getResults().back()).getPosition() !=
-            last)
+        access.map.getDimPosition(access.map.getNumResults() - 1) != last)
       return failure();
     accesses.push_back(access);
   }
@@ -170,20 +135,11 @@ LogicalResult Vectorizer::analyze() {
     bool isInit = op.isDpsInit(access.operand);
     if (isInit && !access.isVector)
       return failure();
-    if (access.isVector && !access.partner &&
-        !isContiguous(cast<MemRefType>(access.memref.getType())))
+    if (access.isVector && !access.partner && !isContiguous(access.memref))
       return failure();
   }
   staticSizes = op.getStaticLoopRanges();
-  // As many lanes as numbers of the result fill a register, 16-bit ones being
-  // computed in 32.
-  unsigned bits = 32;
-  for (OpOperand &init : op.getDpsInitsMutable()) {
-    Type element = getElementTypeOrSelf(init.get().getType());
-    if (element.isIntOrFloat())
-      bits = std::max(bits, element.getIntOrFloatBitWidth());
-  }
-  width = std::max<int64_t>(1, llvm::bit_floor(vectorBits / bits));
+  width = VectorBody::getLanes(op, vectorBits);
   return success();
 }
 
@@ -195,7 +151,7 @@ void Vectorizer::findPartners() {
         access.isVector && subview &&
         subview.getSourceType().getRank() == subview.getType().getRank() &&
         subview.getStaticStrides().back() == 2 &&
-        isContiguous(subview.getSourceType());
+        isContiguous(subview.getSource());
     return isStrided ? subview : memref::SubViewOp();
   };
   for (unsigned i = 0; i < accesses.size(); ++i) {
@@ -247,10 +203,8 @@ LogicalResult Vectorizer::run() {
     return failure();
   OpBuilder::InsertionGuard guard(rewriter);
   b.setInsertionPoint(op);
-  zero = arith::ConstantIndexOp::create(b, 0);
-  for (Range range : op.createLoopRanges(b, op.getLoc()))
-    sizes.push_back(
-        getValueOrCreateConstantIndexOp(b, op.getLoc(), range.size));
+  body.start();
+  sizes = getLoopSizes(op, b);
   for (Access &access : accesses)
     if (access.partner && !access.isOdd) {
       Access &odd = accesses[*access.partner];
@@ -289,7 +243,7 @@ void Vectorizer::emitLoops(int64_t depth) {
   if (depth + 1 == op.getNumLoops())
     return emitRow();
   Value one = arith::ConstantIndexOp::create(b, 1);
-  auto loop = scf::ForOp::create(b, zero, sizes[depth], one);
+  auto loop = scf::ForOp::create(b, body.getZero(), sizes[depth], one);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
   outer.push_back(loop.getInductionVar());
@@ -319,7 +273,7 @@ void Vectorizer::emitRow() {
   };
   if (!ShapedType::isDynamic(size)) {
     int64_t start = size - size % width;
-    emitLoop(zero, arith::ConstantIndexOp::create(b, start), width);
+    emitLoop(body.getZero(), arith::ConstantIndexOp::create(b, start), width);
     for (int64_t lanes = width / 2; lanes > 0; lanes /= 2)
       if (size - start >= lanes) {
         emitBlocks(RowPart{arith::ConstantIndexOp::create(b, start), lanes});
@@ -327,12 +281,14 @@ void Vectorizer::emitRow() {
       }
     return;
   }
+  if (getKnownDivisor(end) % width == 0)
+    return emitLoop(body.getZero(), end, width);
   AffineExpr s0 = b.getAffineSymbolExpr(0);
   Value full = getValueOrCreateConstantIndexOp(
       b, b.getLoc(),
       affine::makeComposedFoldedAffineApply(b, b.getLoc(),
                                             s0.floorDiv(width) * width, {end}));
-  emitLoop(zero, full, width);
+  emitLoop(body.getZero(), full, width);
   emitLoop(full, end, 1);
 }
 
@@ -365,32 +321,21 @@ SmallVector<Value> Vectorizer::indices(const Access &access,
   });
 }
 
-/// Floats as integers: shuffles of bf16 are taken apart element by element.
-Value Vectorizer::asBits(Value vector) {
-  auto type = cast<VectorType>(vector.getType());
-  if (!isa<FloatType>(type.getElementType()))
-    return vector;
-  return vector::BitCastOp::create(
-      b, type.clone(b.getIntegerType(type.getElementTypeBitWidth())), vector);
-}
-
 void Vectorizer::load(unsigned index, const RowPart &block,
                       SmallVectorImpl<Value> &values) {
   Access &access = accesses[index];
   Type element = getElementTypeOrSelf(access.memref.getType());
   if (!access.isVector) {
-    values[index] =
-        memref::LoadOp::create(b, access.memref, indices(access, block));
+    values[index] = body.loadScalar(access.memref, indices(access, block));
     return;
   }
   int64_t lanes = access.partner ? 2 * block.size : block.size;
-  Value vector = vector::LoadOp::create(b, VectorType::get(lanes, element),
-                                        access.memref, indices(access, block));
+  Value vector = body.load(access.memref, indices(access, block), lanes);
   if (!access.partner) {
     values[index] = vector;
     return;
   }
-  auto pair = vector::DeinterleaveOp::create(b, asBits(vector));
+  auto pair = vector::DeinterleaveOp::create(b, body.asBits(vector));
   auto half = [&](bool odd) -> Value {
     return vector::BitCastOp::create(b, VectorType::get(block.size, element),
                                      pair.getResult(odd));
@@ -411,7 +356,7 @@ void Vectorizer::store(unsigned index, const RowPart &block,
     if (access.isOdd)
       return;
     Value bits = vector::InterleaveOp::create(
-        b, asBits(value), asBits(yieldedFor(*access.partner)));
+        b, body.asBits(value), body.asBits(yieldedFor(*access.partner)));
     value = vector::BitCastOp::create(
         b,
         VectorType::get(2 * block.size,
@@ -421,69 +366,16 @@ void Vectorizer::store(unsigned index, const RowPart &block,
   vector::StoreOp::create(b, value, access.memref, indices(access, block));
 }
 
-/// A constant in front of the loops, once for all of them.
-Value Vectorizer::constant(DenseElementsAttr attr) {
-  Value &known = constants[attr];
-  if (!known) {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointAfterValue(zero);
-    known = arith::ConstantOp::create(b, attr);
-  }
-  return known;
-}
-
-/// 0, 1, 2, ... as a constant, which vector.step is not.
-Value Vectorizer::step(const RowPart &block) {
-  auto type = VectorType::get(block.size, b.getIndexType());
-  return constant(DenseElementsAttr::get(
-      type, llvm::map_to_vector(llvm::seq<int64_t>(block.size), [&](int64_t i) {
-        return Attribute(b.getIndexAttr(i));
-      })));
-}
-
-Value Vectorizer::asVector(Value value, const RowPart &block) {
-  if (isa<VectorType>(value.getType()))
-    return value;
-  auto type = VectorType::get(block.size, value.getType());
-  if (auto scalar = value.getDefiningOp<arith::ConstantOp>())
-    return constant(DenseElementsAttr::get(type, Attribute(scalar.getValue())));
-  return vector::BroadcastOp::create(b, type, value);
-}
-
-/// The body for a block: each value a vector, or a scalar while nothing that it
-/// is made of changes along the row. Returns vectors.
 SmallVector<Value> Vectorizer::emitBody(const RowPart &block,
                                         ValueRange values) {
-  IRMapping mapping;
-  auto asVector = [&](Value value) { return this->asVector(value, block); };
-  for (auto [argument, value] :
-       llvm::zip(op.getBlock()->getArguments(), values))
-    if (value)
-      mapping.map(argument, value);
-  for (Operation &inner : op.getBlock()->without_terminator()) {
-    if (auto index = dyn_cast<linalg::IndexOp>(inner)) {
-      Value value;
-      if (int64_t(index.getDim()) + 1 < int64_t(op.getNumLoops()))
-        value = outer[index.getDim()];
-      else
-        value = arith::AddIOp::create(b, asVector(block.start), step(block));
-      mapping.map(index.getResult(), value);
-      continue;
-    }
-    bool isVector = llvm::any_of(inner.getOperands(), [&](Value operand) {
-      return isa<VectorType>(mapping.lookupOrDefault(operand).getType());
-    });
-    if (isVector)
-      for (Value operand : inner.getOperands())
-        mapping.map(operand, asVector(mapping.lookupOrDefault(operand)));
-    Operation *clone = b.clone(inner, mapping);
-    if (isVector)
-      for (Value result : clone->getResults())
-        result.setType(VectorType::get(block.size, result.getType()));
-  }
-  return llvm::map_to_vector(
-      op.getBlock()->getTerminator()->getOperands(),
-      [&](Value value) { return asVector(mapping.lookupOrDefault(value)); });
+  auto index = [&](unsigned dim) {
+    return dim + 1 < op.getNumLoops() ? outer[dim]
+                                      : body.count(block.start, block.size);
+  };
+  SmallVector<Value> yielded = body.emit(values, block.size, index);
+  for (Value &value : yielded)
+    value = body.asVector(value, block.size);
+  return yielded;
 }
 
 LogicalResult rope::vectorizeElementwise(RewriterBase &rewriter,
@@ -515,7 +407,10 @@ struct Vectorize : rope::impl::VectorizeBase<Vectorize> {
     SmallVector<linalg::LinalgOp> ops;
     getOperation()->walk([&](linalg::LinalgOp op) { ops.push_back(op); });
     for (linalg::LinalgOp op : ops) {
-      if (succeeded(vectorizeElementwise(rewriter, op, vectorBits)) || !loops ||
+      if (succeeded(
+              vectorizeContraction(rewriter, op, vectorBits, registers)) ||
+          succeeded(vectorizeElementwise(rewriter, op, vectorBits)) ||
+          succeeded(vectorizeTranspose(rewriter, op, vectorBits)) || !loops ||
           !op.hasPureBufferSemantics())
         continue;
       rewriter.setInsertionPoint(op);

@@ -102,10 +102,10 @@ func.func @frequencies(%length: i64) -> (tensor<4xf64>, tensor<1xf64>) {
 // Operations of other dialects: what LLVM has no instruction for is libm's.
 
 // CHECK-LABEL: llvm.func @mathematics(
-// CHECK: llvm.intr.exp
+// CHECK: llvm.intr.sqrt
 // CHECK: llvm.call @erff
 func.func @mathematics(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
-  %y = math.exp %x : tensor<?x8xf32>
+  %y = math.sqrt %x : tensor<?x8xf32>
   %z = math.erf %y : tensor<?x8xf32>
   %w = math.cbrt %z : tensor<?x8xf32>
   return %w : tensor<?x8xf32>
@@ -114,9 +114,11 @@ func.func @mathematics(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
 // Bits are bytes in memory, whatever vectors make of them.
 
 // CHECK-LABEL: llvm.func @mask(
-// CHECK-NOT: vector<{{[0-9]+}}xi1>
+// CHECK-NOT: llvm.load {{.*}} -> vector<{{[0-9]+}}xi1>
+// CHECK: llvm.load {{.*}} -> vector<4xi8>
+// CHECK-NOT: llvm.load {{.*}} -> vector<{{[0-9]+}}xi1>
 // CHECK: llvm.return
-func.func @mask(%x: tensor<?x8xf32>, %m: tensor<?x8xi1>) -> tensor<?x8xf32> {
-  %y = arith.select %m, %x, %x : tensor<?x8xi1>, tensor<?x8xf32>
+func.func @mask(%x: tensor<?x8xf32>, %z: tensor<?x8xf32>, %m: tensor<?x8xi1>) -> tensor<?x8xf32> {
+  %y = arith.select %m, %x, %z : tensor<?x8xi1>, tensor<?x8xf32>
   return %y : tensor<?x8xf32>
 }

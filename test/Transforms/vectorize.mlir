@@ -158,6 +158,21 @@ func.func @dyn(%a: memref<?x?xf32>, %b: memref<?x?xf32>) {
   return
 }
 
+// Nothing is left of a multiple of the vector.
+
+// CHECK-LABEL: @multiple(
+// CHECK: scf.for {{.*}} step %c16
+// CHECK: vector.load %{{.*}}, vector<16xf32>
+// CHECK-NOT: vector.load
+// CHECK: return
+func.func @multiple(%A: memref<?xf32>, %B: memref<?xf32>, %n: index) {
+  %c32 = arith.constant 32 : index
+  %size = arith.muli %n, %c32 : index
+  %a = memref.subview %A[0][%size][1] : memref<?xf32> to memref<?xf32, strided<[1]>>
+  linalg.exp ins(%a : memref<?xf32, strided<[1]>>) outs(%B : memref<?xf32>)
+  return
+}
+
 // CHECK-LABEL: @empty(
 // CHECK-NEXT: return
 func.func @empty(%a: memref<4x0xf32>, %b: memref<4x0xf32>) {
@@ -201,6 +216,19 @@ func.func @bcast(%a: memref<4x32xf32>, %r: memref<32xf32>, %c: memref<4xf32>, %s
   return
 }
 
+// Operands may be scalars.
+
+// CHECK-LABEL: @fill(
+// CHECK-SAME: %[[K:[a-z0-9]+]]: f32
+// CHECK: %[[V:.*]] = vector.broadcast %[[K]] : f32 to vector<16xf32>
+// CHECK-COUNT-2: vector.store %[[V]]
+// CHECK-NOT: linalg
+// CHECK: return
+func.func @fill(%a: memref<4x32xf32>, %k: f32) {
+  linalg.fill ins(%k : f32) outs(%a : memref<4x32xf32>)
+  return
+}
+
 // What the destination held is read where the body asks for it.
 
 // CHECK-LABEL: @cmp(
@@ -218,20 +246,61 @@ func.func @cmp(%a: memref<4x32xf32>, %b: memref<4x32xf16>) {
   return
 }
 
+// Bits are read as the bytes that they are in memory.
+
+// CHECK-LABEL: @mask(
+// CHECK-SAME: %[[M:[a-z0-9]+]]: memref<4x32xi1>
+// CHECK: %[[BYTES:.*]] = builtin.unrealized_conversion_cast %[[M]] : memref<4x32xi1> to memref<4x32xi8>
+// CHECK: %[[V:.*]] = vector.load %[[BYTES]]{{.*}} : memref<4x32xi8>, vector<16xi8>
+// CHECK: %[[C:.*]] = arith.cmpi ne, %[[V]],
+// CHECK: arith.select %[[C]], {{.*}} : vector<16xi1>, vector<16xf32>
+// CHECK-NOT: linalg
+// CHECK: return
+func.func @mask(%m: memref<4x32xi1>, %a: memref<4x32xf32>) {
+  linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]} ins(%m : memref<4x32xi1>) outs(%a : memref<4x32xf32>) {
+  ^bb0(%x: i1, %o: f32):
+    %c0 = arith.constant 0.0 : f32
+    %s = arith.select %x, %o, %c0 : f32
+    linalg.yield %s : f32
+  }
+  return
+}
+
+//===----------------------------------------------------------------------===//
+// Reductions in outer loops
+//===----------------------------------------------------------------------===//
+
+// Of two results one is accumulated in memory: read after what the iteration
+// before it wrote.
+
+// CHECK-LABEL: @column_maxima(
+// CHECK-SAME: %[[X:[a-z0-9]+]]: memref<?x32xf32>, %[[S:[a-z0-9]+]]: memref<32xf32>, %[[Y:[a-z0-9]+]]: memref<?x32xf32>, %[[M:[a-z0-9]+]]: memref<32xf32>
+// CHECK-COUNT-2: vector.load %[[S]]
+// CHECK-NOT: vector.load
+// CHECK: scf.for
+// CHECK: vector.load %[[X]]
+// CHECK: vector.load %[[M]]{{.*}} : memref<32xf32>, vector<16xf32>
+// CHECK: arith.maximumf {{.*}} : vector<16xf32>
+// CHECK: vector.store {{.*}}, %[[Y]]
+// CHECK: vector.store {{.*}}, %[[M]]
+// CHECK-NOT: linalg
+// CHECK: return
+func.func @column_maxima(%x: memref<?x32xf32>, %scale: memref<32xf32>, %y: memref<?x32xf32>, %max: memref<32xf32>) {
+  linalg.generic {indexing_maps = [#id, #row, #id, #row], iterator_types = ["reduction", "parallel"]}
+      ins(%x, %scale : memref<?x32xf32>, memref<32xf32>) outs(%y, %max : memref<?x32xf32>, memref<32xf32>) {
+  ^bb0(%a: f32, %b: f32, %o: f32, %m: f32):
+    %0 = arith.mulf %a, %b : f32
+    %1 = arith.maximumf %0, %m : f32
+    linalg.yield %0, %1 : f32, f32
+  }
+  return
+}
+
 //===----------------------------------------------------------------------===//
 // Left as they are
 //===----------------------------------------------------------------------===//
 
-// A scalar operand.
-// CHECK-LABEL: @fill(
-// CHECK-NOT: vector
-// CHECK: linalg.fill
-func.func @fill(%a: memref<4x32xf32>, %k: f32) {
-  linalg.fill ins(%k : f32) outs(%a : memref<4x32xf32>)
-  return
-}
-
-// Packed in vectors, not in memory.
+// Bits that are written: packed in vectors, not in memory.
 // CHECK-LABEL: @bits(
 // CHECK-NOT: vector
 // CHECK: linalg.generic
@@ -252,12 +321,12 @@ func.func @sum(%a: memref<4x32xf32>, %b: memref<4xf32>) {
   return
 }
 
-// Not contiguous in one of two.
+// Not contiguous at all.
 // CHECK-LABEL: @transpose(
 // CHECK-NOT: vector
 // CHECK: linalg.transpose
-func.func @transpose(%a: memref<4x32xf32>, %b: memref<32x4xf32>) {
-  linalg.transpose ins(%a : memref<4x32xf32>) outs(%b : memref<32x4xf32>) permutation = [1, 0]
+func.func @transpose(%a: memref<4x32xf32, strided<[64, 2]>>, %b: memref<32x4xf32>) {
+  linalg.transpose ins(%a : memref<4x32xf32, strided<[64, 2]>>) outs(%b : memref<32x4xf32>) permutation = [1, 0]
   return
 }
 

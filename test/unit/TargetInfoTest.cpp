@@ -32,10 +32,15 @@ static std::string errorOf(llvm::StringRef triple, llvm::StringRef cpu,
 
 TEST(TargetInfo, VectorWidthFollowsTheProcessor) {
   EXPECT_EQ(resolve("x86_64-linux-gnu", "", "").vectorBits, 128u);
+  EXPECT_EQ(resolve("x86_64-linux-gnu", "", "").vectorRegisters, 16u);
   EXPECT_EQ(resolve("x86_64-linux-gnu", "", "").cpu, "x86-64");
   EXPECT_EQ(resolve("x86_64-linux-gnu", "haswell", "").vectorBits, 256u);
+  EXPECT_EQ(resolve("x86_64-linux-gnu", "haswell", "").vectorRegisters, 16u);
   EXPECT_EQ(resolve("x86_64-linux-gnu", "sapphirerapids", "").vectorBits, 512u);
+  EXPECT_EQ(resolve("x86_64-linux-gnu", "sapphirerapids", "").vectorRegisters,
+            32u);
   EXPECT_EQ(resolve("aarch64-linux-gnu", "", "").vectorBits, 128u);
+  EXPECT_EQ(resolve("aarch64-linux-gnu", "", "").vectorRegisters, 32u);
   EXPECT_EQ(resolve("aarch64-linux-gnu", "", "").cpu, "generic");
 }
 

@@ -36,9 +36,10 @@ void populateLowerFrequenciesPatterns(RewritePatternSet &patterns);
 /// Patterns that convert between f32 and bf16 by integer operations.
 void populateExpandBF16Patterns(RewritePatternSet &patterns);
 
-/// Replaces an elementwise linalg operation on memrefs by loops over vectors of
-/// `vectorBits` bits. Fails, and changes nothing, where it is not parallel and
-/// elementwise with contiguous rows.
+/// Replaces a linalg operation on memrefs with an elementwise body and
+/// contiguous rows by loops over vectors of `vectorBits` bits: its innermost
+/// loop must be parallel, the outer ones may be reductions. Fails, and changes
+/// nothing, where it is none.
 LogicalResult vectorizeElementwise(RewriterBase &rewriter, linalg::LinalgOp op,
                                    unsigned vectorBits);
 
@@ -46,6 +47,25 @@ LogicalResult vectorizeElementwise(RewriterBase &rewriter, linalg::LinalgOp op,
 /// bits. Fails, and changes nothing, on tensors.
 LogicalResult tileAttention(RewriterBase &rewriter, AttentionOp op,
                             unsigned vectorBits);
+
+/// Replaces a linalg operation on memrefs with one reduction loop and one
+/// contiguous result by loops over tiles of the result, which stay in
+/// `registers` vector registers while the reduction runs. Fails, and changes
+/// nothing, where an operand that changes along the rows of the result is not
+/// contiguous along them.
+LogicalResult vectorizeContraction(RewriterBase &rewriter, linalg::LinalgOp op,
+                                   unsigned vectorBits, unsigned registers);
+
+/// Replaces a parallel linalg operation on memrefs whose operands are
+/// contiguous in one dimension and whose results are in another by loops over
+/// square blocks, transposed in registers. Fails, and changes nothing, where it
+/// is none.
+LogicalResult vectorizeTranspose(RewriterBase &rewriter, linalg::LinalgOp op,
+                                 unsigned vectorBits);
+
+/// Patterns that replace `math.exp`, `math.exp2`, `math.tanh` and `math.log` of
+/// f32 and narrower floats, scalars and vectors, by polynomials.
+void populateApproximateMathPatterns(RewritePatternSet &patterns);
 
 /// Bufferization of rope.table and rope.apply to their own memref forms.
 void registerBufferizableOpInterfaceExternalModels(DialectRegistry &registry);

@@ -78,20 +78,33 @@ def ExposeCInterface : Pass<"rope-expose-c-interface", "::mlir::ModuleOp"> {
 }
 
 def Vectorize : Pass<"rope-vectorize"> {
-  let summary = "Vectorize elementwise linalg operations on memrefs";
+  let summary = "Vectorize linalg operations on memrefs";
   let description = [{
-    Turns each linalg operation on memrefs that is parallel in all loops,
-    elementwise in its body and contiguous in its innermost dimension into loops
-    over vectors. Rows that are no multiple of the vector end in shorter
-    vectors. Two operands that are the even and the odd elements of one memref
-    are read or written as one contiguous vector, deinterleaved or interleaved
-    in registers. Operands that do not depend on the inner loops are read
-    outside them. Copies between strided memrefs count as elementwise
+    Turns linalg operations on memrefs with an elementwise body into loops over
+    vectors:
+
+    - A contraction has one reduction loop and a result that is contiguous in
+      its last dimension, as are all operands that change along it. A tile of
+      the result stays in registers while the reduction runs; each step reads
+      vectors for its columns and scalars for its rows.
+    - Otherwise, where the innermost loop is parallel and contiguous in all
+      operands that change with it, rows become vectors. Two operands that are
+      the even and the odd elements of one memref are read or written as one
+      contiguous vector, deinterleaved or interleaved in registers. Operands
+      that do not depend on the inner loops are read outside them.
+    - A parallel operation whose operands are contiguous in one dimension and
+      whose results are in another is done in square blocks that are transposed
+      in registers.
+
+    Rows that are no multiple of the vector end in shorter vectors. Operands of
+    i1 are read as bytes. Copies between strided memrefs count as elementwise
     operations. Other linalg operations are left as they are.
   }];
   let options = [
     Option<"vectorBits", "vector-bits", "unsigned", /*default=*/"128",
            "Width of a vector register in bits">,
+    Option<"registers", "registers", "unsigned", /*default=*/"16",
+           "Number of vector registers">,
     Option<"loops", "loops", "bool", /*default=*/"false",
            "Turn the other linalg operations on memrefs into scalar loops">,
   ];
@@ -120,6 +133,20 @@ def TileAttention : Pass<"rope-tile-attention"> {
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
     "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect",
     "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
+}
+
+def ApproximateMath : Pass<"rope-approximate-math"> {
+  let summary = "Replace functions of f32 by polynomials";
+  let description = [{
+    Turns `math.exp`, `math.exp2`, `math.tanh` and `math.log` of f32, scalars and
+    vectors, into arithmetic, and those of narrower floats into such of f32. The
+    errors are at most 2e-7 of the result for exponentials, whose results below
+    the smallest normal number become zero, and 1e-6 for tanh; log takes positive
+    denormals for the smallest normal number. Infinities and NaN are respected. f64 is left to the functions of the C library.
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+    "::mlir::vector::VectorDialect"];
 }
 
 def ExpandBF16 : Pass<"rope-expand-bf16"> {

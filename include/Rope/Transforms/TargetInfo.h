@@ -21,6 +21,8 @@ struct TargetInfo {
   std::string features;
   /// Width of the widest vector register that code should use, in bits.
   unsigned vectorBits = 128;
+  /// The number of vector registers.
+  unsigned vectorRegisters = 16;
 
   bool hasFeature(llvm::StringRef name) const;
 };

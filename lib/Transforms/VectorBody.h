@@ -1,0 +1,89 @@
+//===- VectorBody.h - bodies of linalg operations on vectors ----*- C++ -*-===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// What the forms of rope-vectorize share: the scalar body of a linalg operation
+// on memrefs becomes code on vectors, whatever the loops around it are.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef ROPE_LIB_TRANSFORMS_VECTORBODY_H
+#define ROPE_LIB_TRANSFORMS_VECTORBODY_H
+
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+namespace mlir::rope {
+
+/// Whether the elements of the last dimension lie side by side.
+bool isContiguous(Value memref);
+
+/// The largest number that `value`, an index, is known to be a multiple of:
+/// from its constant factors, through minima, sums and steps of loops. That of
+/// zero is zero.
+int64_t getKnownDivisor(Value value);
+
+/// The size of each loop of `op`: where operands of dynamic sizes tell
+/// different things of it, the one that most is known of.
+SmallVector<Value> getLoopSizes(linalg::LinalgOp op, ImplicitLocOpBuilder &b);
+
+/// Emits the body of one linalg operation as code on vectors.
+class VectorBody {
+public:
+  /// `b` is the builder that all code is emitted with.
+  VectorBody(linalg::LinalgOp op, ImplicitLocOpBuilder &b) : op(op), b(b) {}
+
+  /// Whether all of `op` but its loops can become code on vectors: operands are
+  /// scalars or memrefs of vector elements, indexed by loops as they are, and
+  /// the body is elementwise. Bits are read, not written: in memory each has a
+  /// byte.
+  static bool isSupported(linalg::LinalgOp op);
+
+  /// As many lanes as numbers of the result fill a register, 16-bit ones being
+  /// computed in 32.
+  static int64_t getLanes(linalg::LinalgOp op, unsigned vectorBits);
+
+  /// Begins: constants and views go where the builder is now.
+  void start();
+
+  /// The index 0, in front of all that is emitted.
+  Value getZero() const { return zero; }
+
+  /// `start`, `start` + 1, ... in `lanes` lanes.
+  Value count(Value start, int64_t lanes);
+
+  /// A value in all lanes.
+  Value asVector(Value value, int64_t lanes);
+
+  /// Floats as integers: shuffles of bf16 are taken apart element by element.
+  Value asBits(Value vector);
+
+  /// Reads `lanes` elements from `indices` on.
+  Value load(Value memref, ValueRange indices, int64_t lanes);
+
+  /// Reads one element, or takes the operand that is one.
+  Value loadScalar(Value operand, ValueRange indices);
+
+  /// The values that the body yields for `values`, those of its arguments, null
+  /// where unused. `index` gives the value of a loop. A value stays a scalar
+  /// while nothing that it is made of is a vector.
+  SmallVector<Value> emit(ValueRange values, int64_t lanes,
+                          llvm::function_ref<Value(unsigned)> index);
+
+private:
+  Value constant(DenseElementsAttr attr);
+
+  linalg::LinalgOp op;
+  ImplicitLocOpBuilder &b;
+  Value zero;
+  /// Vectors of constants beside `zero`, and views of bits as bytes.
+  DenseMap<Attribute, Value> constants;
+  DenseMap<Value, Value> bytes;
+};
+
+} // namespace mlir::rope
+
+#endif // ROPE_LIB_TRANSFORMS_VECTORBODY_H
