@@ -209,8 +209,9 @@ Reason Append::classify(OpOperand &use) {
 
 Reason Append::follow() {
   makers.insert(apply);
-  for (unsigned i = 0; i < makers.size(); ++i)
-    for (OpOperand &use : makers[i]->getUses())
+  unsigned next = 0;
+  while (next < makers.size())
+    for (OpOperand &use : makers[next++]->getUses())
       if (Reason reason = classify(use))
         return reason;
   SmallVector<Operation *> sorted = makers.takeVector();
