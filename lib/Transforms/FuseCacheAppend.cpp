@@ -136,6 +136,7 @@ private:
   /// whole along it.
   Value offsetAlong(int64_t dim) { return offsets.lookup(dim); }
 
+  OpFoldResult sizeOfRow(OpBuilder &b, Value source, int64_t i);
   tensor::ExtractSliceOp sliceRow(OpBuilder &b, Value source,
                                   unsigned droppedDims);
   Value writeRow(OpBuilder &b, tensor::InsertSliceOp write, Value cache);
@@ -403,22 +404,28 @@ FusionCandidate Append::getCandidate() {
 // Writing rows
 //===----------------------------------------------------------------------===//
 
+/// The size of a row along dimension `i` of `source`.
+OpFoldResult Append::sizeOfRow(OpBuilder &b, Value source, int64_t i) {
+  int64_t dim = dims[source][i];
+  if (offsetAlong(dim))
+    return b.getIndexAttr(1);
+  for (auto [value, known] :
+       {std::pair(source, i), std::pair(apply.getX(), dim)})
+    if (auto type = cast<RankedTensorType>(value.getType());
+        !type.isDynamicDim(known))
+      return b.getIndexAttr(type.getDimSize(known));
+  return sizeAlong(b, dim);
+}
+
 /// The row of `source`, without its first `droppedDims` dimensions.
 tensor::ExtractSliceOp Append::sliceRow(OpBuilder &b, Value source,
                                         unsigned droppedDims) {
   auto type = cast<RankedTensorType>(source.getType());
   OpFoldResults starts, sizes, strides(type.getRank(), b.getIndexAttr(1));
   for (auto [i, dim] : llvm::enumerate(dims[source])) {
-    if (Value offset = offsetAlong(dim)) {
-      starts.push_back(offset);
-      sizes.push_back(b.getIndexAttr(1));
-      continue;
-    }
-    starts.push_back(b.getIndexAttr(0));
-    if (type.isDynamicDim(i))
-      sizes.push_back(sizeAlong(b, dim));
-    else
-      sizes.push_back(b.getIndexAttr(type.getDimSize(i)));
+    Value offset = offsetAlong(dim);
+    starts.push_back(offset ? OpFoldResult(offset) : b.getIndexAttr(0));
+    sizes.push_back(sizeOfRow(b, source, i));
   }
   auto row = cast<RankedTensorType>(
       tensor::ExtractSliceOp::inferResultType(type, sizes));
@@ -469,11 +476,9 @@ Value Append::writeRow(OpBuilder &b, tensor::ScatterOp write, Value cache) {
   unsigned i = rowDims, k = 0;
   for (int64_t dim : llvm::seq<int64_t>(rank)) {
     if (!llvm::is_contained(scatterDims, dim)) {
-      Value offset = offsetAlong(along[i++]);
+      Value offset = offsetAlong(along[i]);
       starts.push_back(offset ? OpFoldResult(offset) : b.getIndexAttr(0));
-      sizes.push_back(offset
-                          ? b.getIndexAttr(1)
-                          : tensor::getMixedSize(b, loc, write.getDest(), dim));
+      sizes.push_back(sizeOfRow(b, write.getSource(), i++));
       continue;
     }
     i += !isReduced;
@@ -505,6 +510,29 @@ static Value createEmpty(RewriterBase &rewriter, tensor::ExtractSliceOp slice) {
   RankedTensorType type = slice.getType();
   return tensor::EmptyOp::create(rewriter, slice.getLoc(), sizes,
                                  type.getElementType(), type.getEncoding());
+}
+
+/// `slice`, whose heads are whole, with the size that heads of `rotated` have
+/// by its own account.
+static tensor::ExtractSliceOp takeWholeHeads(RewriterBase &rewriter,
+                                             tensor::ExtractSliceOp slice,
+                                             Value rotated) {
+  OpFoldResults sizes = slice.getMixedSizes();
+  OpFoldResult whole =
+      tensor::getMixedSize(rewriter, slice.getLoc(), rotated, sizes.size() - 1);
+  if (isEqualConstantIntOrValue(sizes.back(), whole))
+    return slice;
+  sizes.back() = whole;
+  auto type = cast<RankedTensorType>(
+      tensor::ExtractSliceOp::inferResultType(slice.getSourceType(), sizes));
+  llvm::SmallBitVector dropped = slice.getDroppedDims();
+  SmallVector<int64_t> shape;
+  for (auto [dim, size] : llvm::enumerate(type.getShape()))
+    if (!dropped[dim])
+      shape.push_back(size);
+  return tensor::ExtractSliceOp::create(
+      rewriter, slice.getLoc(), type.clone(shape), slice.getSource(),
+      slice.getMixedOffsets(), sizes, slice.getMixedStrides());
 }
 
 /// The slice made of slices of the operands of what makes its source, which are
@@ -540,8 +568,12 @@ Append::makeSlice(tensor::ExtractSliceOp slice,
   }
   if (!isa<TilingInterface>(maker))
     return failure();
+  tensor::ExtractSliceOp taken =
+      maker == apply ? takeWholeHeads(rewriter, slice, apply.getInit()) : slice;
   FailureOr<TilingResult> tiled =
-      tensor::replaceExtractSliceWithTiledProducer(rewriter, slice, result);
+      tensor::replaceExtractSliceWithTiledProducer(rewriter, taken, result);
+  if (taken != slice)
+    rewriter.eraseOp(taken);
   if (failed(tiled) || tiled->tiledValues.size() != 1)
     return failure();
   for (Operation *generated : tiled->generatedSlices)
