@@ -85,7 +85,9 @@ class Case:
         lines = [f"func.func @{self.name}({text}, %pos: index) {{"]
         for name, type in arguments.items():
             how = "restrict writable" if name in written else "restrict"
-            lines.append(f"%{name} = bufferization.to_tensor %{name}_m {how} : {memref(type)} to {type}")
+            lines.append(
+                f"%{name} = bufferization.to_tensor %{name}_m {how} : {memref(type)} to {type}"
+            )
         lines += [
             *(f"%i{i} = arith.constant {i} : index" for i in (0, 1, 2, PAGE)),
             f"%b = tensor.dim %x, %i0 : {x}",
@@ -96,18 +98,20 @@ class Case:
             lines += [
                 f"%f = rope.frequencies base(1.0e+04) : tensor<{n}xf64>",
                 f"%te = tensor.empty(%n) : {t}",
-                f"%c, %s = rope.table ins(%p, %f : tensor<?xi64>, tensor<{n}xf64>) outs(%te, %te : {t}, {t})",
+                f"%c, %s = rope.table ins(%p, %f : tensor<?xi64>, tensor<{n}xf64>) "
+                f"outs(%te, %te : {t}, {t})",
             ]
         lines += [
             f"%xe = tensor.empty(%b, %n) : {x}",
             f"%y = rope.apply ins(%x, %c, %s : {x}, tensor<?x{n}xf32>, tensor<?x{n}xf32>) "
-            f"outs(%xe : {x}) {{pairing = #rope.pairing<half>, position_dims = array<i64: {token}>}}",
+            f"outs(%xe : {x}) "
+            f"{{pairing = #rope.pairing<half>, position_dims = array<i64: {token}>}}",
             *self._convert(x, y, w, head),
         ]
         rows = [("q", y, cache, "cache", [d])]
         if self.scales == "row":
             rows.append(("scale", w, cache_scales, "kept", []))
-        lines += self._loop(rows, order) if self.form == "loop" else self._write(rows, order)
+        lines += self._loop(rows) if self.form == "loop" else self._write(rows)
         for name, type in written.items():
             lines.append(
                 f"bufferization.materialize_in_destination %{name}_r in restrict writable "
@@ -122,7 +126,8 @@ class Case:
         if not self.scales:
             op = "extf" if self.stored == "f32" else "truncf"
             return [f"%q = arith.{op} %y : {x} to {y}"]
-        row, of_head = "affine_map<(i, j, k, l) -> (i, j, k, l)>", "affine_map<(i, j, k, l) -> (i, j, k)>"
+        row = "affine_map<(i, j, k, l) -> (i, j, k, l)>"
+        of_head = "affine_map<(i, j, k, l) -> (i, j, k)>"
         scale_map, scale_type = of_head, w
         parallel = '"parallel", "parallel", "parallel"'
         lines = [
@@ -133,11 +138,16 @@ class Case:
             lines += [
                 f"%we = tensor.empty(%b, %n) : {w}",
                 f"%wz = linalg.fill ins(%zero : f32) outs(%we : {w}) -> {w}",
-                f"%amax = linalg.generic {{indexing_maps = [{row}, {of_head}], iterator_types = [{parallel}, \"reduction\"]}} "
-                f"ins(%y : {x}) outs(%wz : {w}) {{\n^bb0(%v: f32, %m: f32):\n%a = math.absf %v : f32\n"
-                f"%r = arith.maximumf %a, %m : f32\nlinalg.yield %r : f32\n}} -> {w}",
-                f"%scale = linalg.map ins(%amax : {w}) outs(%we : {w}) (%m: f32, %o: f32) {{\n"
-                "%a = arith.divf %m, %max : f32\n%r = arith.maximumf %a, %tiny : f32\nlinalg.yield %r : f32\n}",
+                f"%amax = linalg.generic {{indexing_maps = [{row}, {of_head}], "
+                f'iterator_types = [{parallel}, "reduction"]}} ins(%y : {x}) outs(%wz : {w}) {{',
+                "^bb0(%v: f32, %m: f32):",
+                "%a = math.absf %v : f32",
+                "%r = arith.maximumf %a, %m : f32",
+                f"linalg.yield %r : f32\n}} -> {w}",
+                f"%scale = linalg.map ins(%amax : {w}) outs(%we : {w}) (%m: f32, %o: f32) {{",
+                "%a = arith.divf %m, %max : f32",
+                "%r = arith.maximumf %a, %tiny : f32",
+                "linalg.yield %r : f32\n}",
             ]
         elif self.scales == "head":
             scale_map = f"affine_map<(i, j, k, l) -> ({'ijk'[head]})>"
@@ -149,24 +159,30 @@ class Case:
         return [
             *lines,
             f"%qe = tensor.empty(%b, %n) : {y}",
-            f"%q = linalg.generic {{indexing_maps = [{row}, {scale_map}, {row}], iterator_types = [{parallel}, \"parallel\"]}} "
-            f"ins(%y, %scale : {x}, {scale_type}) outs(%qe : {y}) {{\n^bb0(%v: f32, %m: f32, %o: i8):\n"
-            "%a = arith.divf %v, %m : f32\n%r = math.roundeven %a : f32\n%l = arith.minimumf %r, %max : f32\n"
-            "%k = arith.maximumf %l, %min : f32\n%i = arith.fptosi %k : f32 to i8\nlinalg.yield %i : i8\n"
-            f"}} -> {y}",
+            f"%q = linalg.generic {{indexing_maps = [{row}, {scale_map}, {row}], "
+            f'iterator_types = [{parallel}, "parallel"]}} '
+            f"ins(%y, %scale : {x}, {scale_type}) outs(%qe : {y}) {{",
+            "^bb0(%v: f32, %m: f32, %o: i8):",
+            "%a = arith.divf %v, %m : f32",
+            "%r = math.roundeven %a : f32",
+            "%l = arith.minimumf %r, %max : f32",
+            "%k = arith.maximumf %l, %min : f32",
+            "%i = arith.fptosi %k : f32 to i8",
+            f"linalg.yield %i : i8\n}} -> {y}",
         ]
 
     def _value(self, value):
         return "y" if value == "q" and self.stored == self.dtype else value
 
-    def _write(self, rows, order):
+    def _write(self, rows):
         lines = []
         for value, type, cache_type, cache, inner in rows:
             source = self._value(value)
             if self.form == "insert":
                 zeros = ["0"] * len(inner)
-                sizes = ["%b", self.heads, "%n"] if self.heads_first else ["%b", "%n", self.heads]
-                starts = ["0", "0", "%pos"] if self.heads_first else ["0", "%pos", "0"]
+                sizes, starts = ["%b", "%n", self.heads], ["0", "%pos", "0"]
+                if self.heads_first:
+                    sizes, starts = ["%b", self.heads, "%n"], ["0", "0", "%pos"]
                 lines.append(
                     f"%{cache}_r = tensor.insert_slice %{source} into %{cache}"
                     f"[{', '.join(starts + zeros)}] [{', '.join(map(str, sizes + inner))}] "
@@ -175,12 +191,13 @@ class Case:
                 continue
             dims, index = ("[0, 1]", "?x?x2xi32") if self.form == "pages" else ("[0]", "?x?x1xi64")
             lines.append(
-                f"%{cache}_r = tensor.scatter %{source} into %{cache}[%index] scatter_dims({dims}) unique : "
+                f"%{cache}_r = tensor.scatter %{source} into %{cache}[%index] "
+                f"scatter_dims({dims}) unique : "
                 f"({type}, {cache_type}, tensor<{index}>) -> {cache_type}"
             )
         return lines
 
-    def _loop(self, rows, order):
+    def _loop(self, rows):
         types = ", ".join(row[2] for row in rows)
         lines = []
         for level, (end, variable) in enumerate((("%b", "i"), ("%n", "t"))):
@@ -188,7 +205,8 @@ class Case:
             begin = ", ".join(f"%{row[3]}{level} = {o}" for row, o in zip(rows, outer))
             count = f":{len(rows)}" if len(rows) > 1 else ""
             lines.append(
-                f"%l{level}{count} = scf.for %{variable} = %i0 to {end} step %i1 iter_args({begin}) -> ({types}) {{"
+                f"%l{level}{count} = scf.for %{variable} = %i0 to {end} step %i1 "
+                f"iter_args({begin}) -> ({types}) {{"
             )
         lines += [
             "%at = arith.addi %t, %pos : index",
@@ -202,10 +220,11 @@ class Case:
             zeros, ones = "".join(", 0" for _ in inner), "".join(", 1" for _ in inner)
             sizes = "".join(f", {n}" for n in [self.heads, *inner])
             lines += [
-                f"%{value}_row = tensor.extract_slice %{self._value(value)}[%i, %t, 0{zeros}] [1, 1{sizes}] "
-                f"[1, 1, 1{ones}] : {type} to {row}",
-                f"%{cache}_w = tensor.insert_slice %{value}_row into %{cache}1[%page, %slot, 0{zeros}] "
-                f"[1, 1{sizes}] [1, 1, 1{ones}] : {row} into {cache_type}",
+                f"%{value}_row = tensor.extract_slice %{self._value(value)}[%i, %t, 0{zeros}] "
+                f"[1, 1{sizes}] [1, 1, 1{ones}] : {type} to {row}",
+                f"%{cache}_w = tensor.insert_slice %{value}_row into "
+                f"%{cache}1[%page, %slot, 0{zeros}] [1, 1{sizes}] [1, 1, 1{ones}] : "
+                f"{row} into {cache_type}",
             ]
         lines.append(f"scf.yield {', '.join(f'%{row[3]}_w' for row in rows)} : {types}\n}}")
         results = [f"%l1#{i}" if len(rows) > 1 else "%l1" for i in range(len(rows))]
@@ -305,18 +324,16 @@ class Case:
 
 
 def cases():
-    number = itertools.count()
     kinds = [
         ("f32", "f32", None), ("f32", "bf16", None), ("f32", "f16", None), ("bf16", "f32", None),
         ("bf16", "bf16", None), ("f32", "i8", "tensor"), ("f32", "i8", "head"), ("f32", "i8", "row"),
     ]  # fmt: skip
     shapes = [(1, 128), (4, 64), (3, 80), (2, 256), (5, 32)]
-    for i, (form, (dtype, stored, scales)) in enumerate(
-        itertools.product(["insert", "first", "pages", "slots", "loop"], kinds)
-    ):
+    forms = ["insert", "first", "pages", "slots", "loop"]
+    for i, (form, (dtype, stored, scales)) in enumerate(itertools.product(forms, kinds)):
         heads, size = shapes[i % len(shapes)]
         yield Case(
-            f"f{next(number)}", "insert" if form == "first" else form, heads, size, dtype,
+            f"f{i}", "insert" if form == "first" else form, heads, size, dtype,
             stored, scales, heads_first=form == "first", own_table=i % 3 == 0,
         )  # fmt: skip
 
