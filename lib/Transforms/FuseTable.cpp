@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "Rope/IR/RopeOps.h"
+#include "Rope/Transforms/Fusion.h"
 #include "Rope/Transforms/Passes.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -22,8 +22,7 @@ namespace mlir::rope {
 using namespace mlir;
 using namespace mlir::rope;
 
-/// The table that makes cosine and sine of `apply`, if nothing else uses it.
-static TableOp findOwnTable(ApplyOp apply) {
+TableOp rope::findOwnTable(ApplyOp apply) {
   auto table = apply.getCos().getDefiningOp<TableOp>();
   // A table in front of a loop is made once for all of its rounds.
   bool isOwn = table && table->getBlock() == apply->getBlock() &&

@@ -6,7 +6,8 @@
 //===----------------------------------------------------------------------===//
 //
 // The rules that verifiers check for static sizes, as assertions for sizes that
-// are known only at run time. Inserted by -generate-runtime-verification.
+// are known only at run time. Inserted by -generate-runtime-verification. So is
+// what tensor.insert_slice needs, by which rows go into a cache.
 //
 //===----------------------------------------------------------------------===//
 
@@ -14,6 +15,7 @@
 #include "Rope/IR/SizeRules.h"
 #include "Rope/Transforms/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -58,6 +60,48 @@ struct VerifySizes
     }
   }
 };
+
+/// Upstream asserts what tensor.extract_slice reads, but not what this writes.
+struct VerifyInsertSlice
+    : RuntimeVerifiableOpInterface::ExternalModel<VerifyInsertSlice,
+                                                  tensor::InsertSliceOp> {
+  void
+  generateRuntimeVerification(Operation *op, OpBuilder &builder, Location loc,
+                              Checker::GenerateMessage generateMessage) const {
+    auto insert = cast<tensor::InsertSliceOp>(op);
+    Checker checker(builder, loc, op, generateMessage);
+    ImplicitLocOpBuilder &b = checker.b;
+    auto valueOf = [&](OpFoldResult number) {
+      return getValueOrCreateConstantIndexOp(b, loc, number);
+    };
+    for (int64_t dim : llvm::seq(Checker::rank(insert.getDest()))) {
+      if (!insert.isDynamicOffset(dim) && !insert.isDynamicSize(dim) &&
+          !insert.isDynamicStride(dim) &&
+          !Checker::isDynamic(insert.getDest(), dim))
+        continue;
+      Value offset = valueOf(insert.getMixedOffsets()[dim]);
+      Value size = valueOf(insert.getMixedSizes()[dim]);
+      Value stride = valueOf(insert.getMixedStrides()[dim]);
+      Value bound = checker.size(insert.getDest(), dim);
+      Value steps = arith::SubIOp::create(b, size, checker.constant(1));
+      Value last = arith::AddIOp::create(
+          b, offset, arith::MulIOp::create(b, steps, stride));
+      // What is negative is large without a sign.
+      auto isBelow = [&](Value index) {
+        return arith::CmpIOp::create(b, arith::CmpIPredicate::ult, index,
+                                     bound);
+      };
+      Value isWithin = arith::AndIOp::create(b, isBelow(offset), isBelow(last));
+      Value isEmpty = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, size,
+                                            checker.constant(0));
+      Value holds = arith::OrIOp::create(b, isEmpty, isWithin);
+      cf::AssertOp::create(
+          b, holds,
+          generateMessage(op, "expected the slice to lie within dimension " +
+                                  std::to_string(dim) + " of the destination"));
+    }
+  }
+};
 } // namespace
 
 void rope::registerRuntimeVerifiableOpInterfaceExternalModels(
@@ -70,5 +114,9 @@ void rope::registerRuntimeVerifiableOpInterfaceExternalModels(
         *context);
     // What the checks are made of.
     context->loadDialect<cf::ControlFlowDialect>();
+  });
+  registry.addExtension(+[](MLIRContext *context, tensor::TensorDialect *) {
+    tensor::InsertSliceOp::attachInterface<VerifyInsertSlice>(*context);
+    context->loadDialect<arith::ArithDialect, cf::ControlFlowDialect>();
   });
 }

@@ -53,3 +53,14 @@ func.func @static(%x: memref<5x8xf32>, %cos: memref<5x4xf32>, %sin: memref<5x4xf
              {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
   return
 }
+
+// What is written into a tensor lies in it; what is static is verified already.
+
+// CHECK-LABEL: func @insert
+// CHECK: cf.assert {{.*}}expected the slice to lie within dimension 1 of the destination
+// CHECK-NOT: cf.assert
+// CHECK: tensor.insert_slice
+func.func @insert(%x: tensor<1x4xf32>, %c: tensor<8x8xf32>, %i: index) -> tensor<8x8xf32> {
+  %r = tensor.insert_slice %x into %c[7, %i] [1, 4] [1, 2] : tensor<1x4xf32> into tensor<8x8xf32>
+  return %r : tensor<8x8xf32>
+}

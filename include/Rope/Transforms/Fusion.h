@@ -29,6 +29,10 @@ struct FusionCandidate {
 using FusionControlFn =
     std::function<std::optional<std::string>(const FusionCandidate &)>;
 
+/// The table in the same block that makes cosine and sine of `apply`, if
+/// nothing else uses it; null else.
+TableOp findOwnTable(ApplyOp apply);
+
 /// The bytes of a value of static shape, if they fit 63 bits.
 std::optional<int64_t> getStaticBytes(Value value);
 

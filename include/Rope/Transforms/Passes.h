@@ -8,6 +8,7 @@
 #ifndef ROPE_TRANSFORMS_PASSES_H
 #define ROPE_TRANSFORMS_PASSES_H
 
+#include "Rope/Transforms/Fusion.h"
 #include "mlir/Dialect/Linalg/IR/LinalgInterfaces.h"
 #include "mlir/Pass/Pass.h"
 
@@ -28,6 +29,16 @@ class AttentionOp;
 /// Tiles `apply` by one position and makes the row of the table that it alone
 /// uses inside the tile. Fails, and changes nothing, where it has none.
 LogicalResult fuseTable(RewriterBase &rewriter, ApplyOp apply);
+
+/// Rotates `apply`, and makes what is made of it, row by row where rows are
+/// written into a cache, unless `control`, which may be null, says no. Fails,
+/// and changes nothing, where that cannot be done. Reports a remark either way.
+LogicalResult fuseCacheAppend(RewriterBase &rewriter, ApplyOp apply,
+                              const FusionControlFn &control);
+
+/// Patterns that do what `fuseCacheAppend` does; each attempt is reported.
+void populateFuseCacheAppendPatterns(RewritePatternSet &patterns,
+                                     FusionControlFn control = nullptr);
 
 /// Patterns that turn frequency chains into constants, or into code where they
 /// read a length, and give exact tables their frequencies in turns.

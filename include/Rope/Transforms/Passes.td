@@ -25,6 +25,39 @@ def FuseTable : Pass<"rope-fuse-table"> {
     "::mlir::tensor::TensorDialect"];
 }
 
+def FuseCacheAppend : Pass<"rope-fuse-cache-append"> {
+  let summary = "Rotate rows into their place in a cache";
+  let description = [{
+    Fuses `rope.apply` on tensors, and what casts or quantises its result, into
+    the writes to a cache that follow: the rotated tensor is never stored as a
+    whole.
+
+    Between the rotation and the writes may stand elementwise operations on
+    tensors and linalg operations, as of a cast, or of a quantisation with
+    scales that are given or found from the row. Several writes, as of numbers
+    and of their scales, become one loop. A write is
+    - `tensor.insert_slice`, which gets a loop over rows around it;
+    - `tensor.scatter` along dimensions before the head dimension, with
+      `indices` such as the page and the slot of each token; each row of it
+      becomes a `tensor.insert_slice`;
+    - one that stands in a loop that takes another slice of the rotated tensor
+      in each round; the slice is rotated there.
+
+    A `rope.table` that the rotation alone uses is made row by row, too; its
+    cosine and sine come from two copies, which `cse` makes one.
+
+    A rotation is left where anything but the writes uses its result, where
+    rows depend on other tokens or split the head dimension, and where the
+    result is one row. A remark says what was done with each rotation and why.
+
+    A place outside of the cache is not defined. Assertions that
+    `generate-runtime-verification` inserts after this pass find it.
+  }];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"];
+}
+
 def LowerFrequencies : Pass<"rope-lower-frequencies"> {
   let summary = "Turn frequency chains into constants and code";
   let description = [{
