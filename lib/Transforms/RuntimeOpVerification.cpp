@@ -65,25 +65,27 @@ struct VerifySizes
 struct VerifyInsertSlice
     : RuntimeVerifiableOpInterface::ExternalModel<VerifyInsertSlice,
                                                   tensor::InsertSliceOp> {
-  void
-  generateRuntimeVerification(Operation *op, OpBuilder &builder, Location loc,
-                              Checker::GenerateMessage generateMessage) const {
+  void generateRuntimeVerification(
+      Operation *op, OpBuilder &builder, Location loc,
+      function_ref<std::string(Operation *, StringRef)> generateMessage) const {
     auto insert = cast<tensor::InsertSliceOp>(op);
-    Checker checker(builder, loc, op, generateMessage);
-    ImplicitLocOpBuilder &b = checker.b;
+    ImplicitLocOpBuilder b(loc, builder);
+    auto constant = [&](int64_t value) -> Value {
+      return arith::ConstantIndexOp::create(b, value);
+    };
     auto valueOf = [&](OpFoldResult number) {
       return getValueOrCreateConstantIndexOp(b, loc, number);
     };
-    for (int64_t dim : llvm::seq(Checker::rank(insert.getDest()))) {
+    for (int64_t dim : llvm::seq(insert.getDestType().getRank())) {
       if (!insert.isDynamicOffset(dim) && !insert.isDynamicSize(dim) &&
           !insert.isDynamicStride(dim) &&
-          !Checker::isDynamic(insert.getDest(), dim))
+          !insert.getDestType().isDynamicDim(dim))
         continue;
       Value offset = valueOf(insert.getMixedOffsets()[dim]);
       Value size = valueOf(insert.getMixedSizes()[dim]);
       Value stride = valueOf(insert.getMixedStrides()[dim]);
-      Value bound = checker.size(insert.getDest(), dim);
-      Value steps = arith::SubIOp::create(b, size, checker.constant(1));
+      Value bound = tensor::DimOp::create(b, insert.getDest(), dim);
+      Value steps = arith::SubIOp::create(b, size, constant(1));
       Value last = arith::AddIOp::create(
           b, offset, arith::MulIOp::create(b, steps, stride));
       // What is negative is large without a sign.
@@ -92,8 +94,8 @@ struct VerifyInsertSlice
                                      bound);
       };
       Value isWithin = arith::AndIOp::create(b, isBelow(offset), isBelow(last));
-      Value isEmpty = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, size,
-                                            checker.constant(0));
+      Value isEmpty =
+          arith::CmpIOp::create(b, arith::CmpIPredicate::eq, size, constant(0));
       Value holds = arith::OrIOp::create(b, isEmpty, isWithin);
       cf::AssertOp::create(
           b, holds,
