@@ -14,6 +14,7 @@
 namespace mlir {
 class DialectRegistry;
 class RewriterBase;
+class SymbolTable;
 } // namespace mlir
 
 namespace mlir::rope {
@@ -46,6 +47,16 @@ LogicalResult vectorizeElementwise(RewriterBase &rewriter, linalg::LinalgOp op,
 /// bits. Fails, and changes nothing, on tensors.
 LogicalResult tileAttention(RewriterBase &rewriter, AttentionOp op,
                             unsigned vectorBits);
+
+/// Moves the body of `loop`, an scf.parallel without reductions or an
+/// scf.forall without results inside a func.func, into a private function that
+/// rope_parallel_for (`Rope/Runtime/Runtime.h`) calls once for each iteration.
+/// `symbols` is of the module around the func.func. Buffers that the body
+/// allocates and frees, of sizes known in front of the loop, become views of
+/// the runtime's workspace. Fails, and changes nothing, where `loop` is none of
+/// these or uses a value of a type that cannot be stored in memory.
+LogicalResult outlineParallelLoop(RewriterBase &rewriter, SymbolTable &symbols,
+                                  Operation *loop);
 
 /// Bufferization of rope.table and rope.apply to their own memref forms.
 void registerBufferizableOpInterfaceExternalModels(DialectRegistry &registry);
