@@ -48,8 +48,11 @@ static LogicalResult checkLoop(RewriterBase &rewriter, Operation *loop,
     return rewriter.notifyMatchFailure(loop, "is no parallel loop");
   }
   Operation *parent = loop->getParentOp();
-  while (parent && !parent->hasTrait<OpTrait::IsIsolatedFromAbove>())
-    parent = parent->getParentOp();
+  for (; parent && !parent->hasTrait<OpTrait::IsIsolatedFromAbove>();
+       parent = parent->getParentOp())
+    // Its iterations would share the structure that hands values over.
+    if (isa<scf::ParallelOp, scf::ForallOp>(parent))
+      return rewriter.notifyMatchFailure(loop, "is inside a parallel loop");
   if (!isa_and_present<func::FuncOp>(parent) || parent->getParentOp() != module)
     return rewriter.notifyMatchFailure(loop, "is not part of a function");
   return success();
@@ -242,6 +245,11 @@ static bool isRemade(Value value) {
 
 /// The type of `value` in memory, or null where it has none.
 static Type getMemoryType(const LLVMTypeConverter &converter, Value value) {
+  // Other kinds of memory the converter would report as an error.
+  if (auto memref = dyn_cast<BaseMemRefType>(value.getType());
+      memref && memref.getMemorySpace() &&
+      !isa<IntegerAttr>(memref.getMemorySpace()))
+    return Type();
   Type type = converter.convertType(value.getType());
   if (auto vector = dyn_cast_or_null<VectorType>(type);
       vector && vector.isScalable())
@@ -434,10 +442,10 @@ struct OutlineParallelLoops
     auto functions = llvm::to_vector(getOperation().getOps<func::FuncOp>());
     for (func::FuncOp function : functions)
       function->walk<WalkOrder::PreOrder>([&](Operation *op) {
-        // What is inside a loop that runs on threads stays sequential.
-        return succeeded(outlineParallelLoop(rewriter, symbols, op))
-                   ? WalkResult::skip()
-                   : WalkResult::advance();
+        if (!isa<scf::ParallelOp, scf::ForallOp>(op))
+          return WalkResult::advance();
+        (void)outlineParallelLoop(rewriter, symbols, op);
+        return WalkResult::skip();
       });
   }
 };

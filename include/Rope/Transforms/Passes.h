@@ -54,7 +54,8 @@ LogicalResult tileAttention(RewriterBase &rewriter, AttentionOp op,
 /// `symbols` is of the module around the func.func. Buffers that the body
 /// allocates and frees, of sizes known in front of the loop, become views of
 /// the runtime's workspace. Fails, and changes nothing, where `loop` is none of
-/// these or uses a value of a type that cannot be stored in memory.
+/// these, is inside another parallel loop, or uses a value of a type that
+/// cannot be stored in memory.
 LogicalResult outlineParallelLoop(RewriterBase &rewriter, SymbolTable &symbols,
                                   Operation *loop);
 
