@@ -440,14 +440,14 @@ void rope_set_num_threads(int64_t threads) {
 void rope_set_parallel_for(rope_parallel_for_fn run) { replacement.store(run); }
 
 void rope_parallel_for(rope_task_fn body, void *context, int64_t tasks,
-                       int64_t workspace_bytes) {
+                       int64_t workspaceBytes) {
   if (tasks <= 0)
     return;
   if (rope_parallel_for_fn run = replacement.load())
-    return run(body, context, tasks, workspace_bytes);
+    return run(body, context, tasks, workspaceBytes);
   int64_t threads = tasks == 1 ? 1 : rope_get_num_threads();
   if (threads == 1 || pool.busy.exchange(true, std::memory_order_acquire))
-    return runInline(body, context, tasks, workspace_bytes);
+    return runInline(body, context, tasks, workspaceBytes);
 
   if (pool.numThreads != threads || pool.process != getpid()) {
     if (pool.numThreads)
@@ -457,7 +457,7 @@ void rope_parallel_for(rope_task_fn body, void *context, int64_t tasks,
   pool.body = body;
   pool.context = context;
   pool.tasks = tasks;
-  pool.bytes = workspace_bytes;
+  pool.bytes = workspaceBytes;
   // Pieces small enough that nobody waits long for the last one.
   pool.chunk = tasks / (threads * 32) + 1;
   pool.floatControl = getFloatControl();
