@@ -7,8 +7,11 @@
 
 #include "Rope/Runtime/Runtime.h"
 #include "gtest/gtest.h"
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <functional>
 #include <mutex>
 #include <sched.h>
@@ -17,6 +20,15 @@
 #include <thread>
 #include <unistd.h>
 #include <vector>
+
+// Sanitizers end a program that asks for too much memory, or that starts
+// threads after a fork; both are meant here.
+extern "C" const char *__asan_default_options() {
+  return "allocator_may_return_null=1";
+}
+extern "C" const char *__tsan_default_options() {
+  return "allocator_may_return_null=1:die_after_fork=0";
+}
 
 using Body = std::function<void(int64_t task, char *workspace)>;
 
