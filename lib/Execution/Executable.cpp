@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Rope/Execution/Executable.h"
+#include "Rope/Runtime/Runtime.h"
 #include "mlir/ExecutionEngine/ExecutionEngine.h"
 #include "llvm/Support/DynamicLibrary.h"
 #include "llvm/Transforms/IPO/Internalize.h"
@@ -39,6 +40,7 @@ Executable::create(ModuleOp module, StringRef function,
   std::string symbol = executable->signature.getSymbol();
   llvm::sys::DynamicLibrary::LoadLibraryPermanently(nullptr);
   std::string missing;
+  bool callsRuntime = false;
   auto translate = [&](Operation *op, llvm::LLVMContext &context) {
     return translateModule(op, context, *machine);
   };
@@ -50,12 +52,15 @@ Executable::create(ModuleOp module, StringRef function,
       return value.getName() == "_mlir_" + symbol;
     });
     optimizeModule(*llvmModule, *machine, optLevel);
-    for (llvm::Function &callee : *llvmModule)
-      if (callee.isDeclaration() && !callee.isIntrinsic() &&
-          !callee.use_empty() &&
-          !llvm::sys::DynamicLibrary::SearchForAddressOfSymbol(
-              callee.getName().str()))
+    for (llvm::Function &callee : *llvmModule) {
+      if (!callee.isDeclaration() || callee.isIntrinsic() || callee.use_empty())
+        continue;
+      if (callee.getName() == runtimeSymbol)
+        callsRuntime = true;
+      else if (!llvm::sys::DynamicLibrary::SearchForAddressOfSymbol(
+                   callee.getName().str()))
         missing = callee.getName();
+    }
     return Error::success();
   };
   ExecutionEngineOptions options;
@@ -71,6 +76,16 @@ Executable::create(ModuleOp module, StringRef function,
                              "', which neither the module nor a loaded "
                              "library defines");
   executable->engine = std::move(*engine);
+  // Whatever else the process has loaded, this is the runtime that is meant.
+  if (callsRuntime)
+    executable->engine->registerSymbols(
+        [](llvm::orc::MangleAndInterner mangle) {
+          llvm::orc::SymbolMap symbols;
+          symbols[mangle(runtimeSymbol)] = {
+              llvm::orc::ExecutorAddr::fromPtr(&rope_parallel_for),
+              llvm::JITSymbolFlags::Exported | llvm::JITSymbolFlags::Callable};
+          return symbols;
+        });
   auto entry = executable->engine->lookupPacked(symbol);
   if (!entry)
     return entry.takeError();

@@ -9,6 +9,7 @@
 #include "Rope/Execution/Arguments.h"
 #include "Rope/Execution/Executable.h"
 #include "Rope/Execution/Npy.h"
+#include "Rope/Runtime/Runtime.h"
 #include "Rope/Target/OutputFile.h"
 #include "Rope/Target/ToolMain.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
@@ -56,6 +57,11 @@ struct Options {
                              cl::desc("Optimisation level, 0 to 3 (default 3)"),
                              cl::value_desc("level"),
                              cl::cat(category)};
+  cl::opt<std::string> threads{
+      "num-threads",
+      cl::desc("Threads of parallel loops (default: ROPE_NUM_THREADS, or else "
+               "one for each processor the program may use)"),
+      cl::value_desc("n"), cl::cat(category)};
   cl::opt<std::string> benchmark{
       "benchmark", cl::ValueOptional,
       cl::desc("Also time the call, n times or for about half a second"),
@@ -198,6 +204,13 @@ static Error run(const Options &options, MLIRContext *context) {
       (StringRef(options.benchmark).getAsInteger(10, numCalls) || !numCalls))
     return createStringError("unknown number of calls '" + options.benchmark +
                              "': expected a number above 0");
+  int64_t threads = 0;
+  if (options.threads.getNumOccurrences() &&
+      (StringRef(options.threads).getAsInteger(10, threads) || threads < 1 ||
+       threads > 4096))
+    return createStringError("unknown number of threads '" + options.threads +
+                             "': expected 1 to 4096");
+  rope_set_num_threads(threads);
   for (const std::string &place : options.outputs)
     if (place != "-" && !StringRef(place).starts_with("@"))
       return createStringError("unknown place '" + place +

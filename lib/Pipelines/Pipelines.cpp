@@ -98,6 +98,7 @@ void rope::buildRopeToLLVMPipeline(OpPassManager &pm,
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
 
+  pm.addPass(createOutlineParallelLoops());
   addConversionToLLVM(pm);
   pm.addPass(createSetTarget(target));
 }

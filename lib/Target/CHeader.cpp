@@ -7,6 +7,7 @@
 
 #include "Rope/Target/CHeader.h"
 #include "Rope/Target/Signature.h"
+#include "Rope/Target/Target.h"
 #include "llvm/ADT/EquivalenceClasses.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
@@ -275,6 +276,10 @@ Error rope::writeCHeader(ModuleOp module, StringRef name, raw_ostream &os) {
   }
 
   llvm::StringSet<> used;
+  if (usesRuntime(module))
+    for (StringRef name : {"rope_parallel_for", "rope_set_parallel_for",
+                           "rope_set_num_threads", "rope_get_num_threads"})
+      used.insert(name);
   std::string guard = "ROPE_HEADER_" + getIdentifier(name.upper(), used);
   os << "/* " << name << ": C interface of functions made by rope-compile.\n"
      << R"( *
@@ -303,6 +308,26 @@ extern "C" {
         if (isArray(type) &&
             written.insert(getDescriptor(cast<ShapedType>(type))).second)
           writeDescriptor(cast<ShapedType>(type), os);
+  if (usesRuntime(module))
+    os << R"(
+/*
+ * Loops run on threads, by rope_parallel_for. A shared library made by
+ * rope-compile defines these functions; an object file needs librope-runtime.a
+ * and the system's threads (-pthread), or a rope_parallel_for of your own.
+ * Rope/Runtime/Runtime.h documents them. The number of threads is that of
+ * rope_set_num_threads, the environment variable ROPE_NUM_THREADS, or that of
+ * the processors the program may use.
+ */
+void rope_parallel_for(void (*body)(void *context, int64_t task,
+                                    void *workspace),
+                       void *context, int64_t tasks, int64_t workspace_bytes);
+void rope_set_parallel_for(void (*run)(void (*body)(void *context, int64_t task,
+                                                    void *workspace),
+                                       void *context, int64_t tasks,
+                                       int64_t workspace_bytes));
+void rope_set_num_threads(int64_t threads);
+int64_t rope_get_num_threads(void);
+)";
   for (const Signature &signature : signatures)
     writeFunction(signature, used, os);
   os << R"(

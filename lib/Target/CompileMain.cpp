@@ -77,6 +77,10 @@ EXAMPLES:
       shows the assembly for a given CPU
   rope-compile model.mlir -o model.o --target-triple=aarch64-linux-gnu
       compiles for another machine
+
+Parallel loops run on threads. A shared library holds what starts them; an object
+file needs librope-runtime.a, or a definition of rope_parallel_for. The number of
+threads is ROPE_NUM_THREADS, or else that of the processors the program may use.
 )";
 
 static Expected<OutputKind> getKind(const Options &options) {
@@ -191,8 +195,9 @@ static Error compile(Options &options, MLIRContext *context) {
   std::unique_ptr<llvm::MemoryBuffer> library;
   StringRef bytes = os.str();
   if (*kind == OutputKind::library) {
-    auto linked = linkSharedLibrary(
-        bytes, llvm::sys::path::filename(options.output), *target);
+    auto linked =
+        linkSharedLibrary(bytes, llvm::sys::path::filename(options.output),
+                          *target, usesRuntime(*module));
     if (!linked)
       return linked.takeError();
     library = std::move(*linked);

@@ -7,6 +7,7 @@
 
 #include "Rope/Target/Target.h"
 #include "Rope/Pipelines/Pipelines.h"
+#include "Rope/Runtime/RuntimeArchive.h"
 #include "Rope/Target/OutputFile.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Parser/Parser.h"
@@ -187,6 +188,11 @@ Error rope::emitModule(llvm::Module &module, llvm::TargetMachine &machine,
 // Linking
 //===----------------------------------------------------------------------===//
 
+bool rope::usesRuntime(ModuleOp module) {
+  auto function = module.lookupSymbol<LLVM::LLVMFuncOp>(runtimeSymbol);
+  return function && function.isExternal();
+}
+
 /// A file that goes away at the end of the scope.
 static Error createTemporary(StringRef suffix, SmallVectorImpl<char> &path,
                              llvm::FileRemover &remover) {
@@ -198,12 +204,33 @@ static Error createTemporary(StringRef suffix, SmallVectorImpl<char> &path,
   return Error::success();
 }
 
+/// The same with what is to be read from it.
+static Error createInput(StringRef suffix, StringRef content,
+                         SmallVectorImpl<char> &path,
+                         llvm::FileRemover &remover) {
+  if (Error error = createTemporary(suffix, path, remover))
+    return error;
+  Expected<OutputFile> file =
+      OutputFile::create(StringRef(path.data(), path.size()));
+  if (!file)
+    return file.takeError();
+  file->os() << content;
+  return file->commit();
+}
+
 Expected<std::unique_ptr<llvm::MemoryBuffer>>
 rope::linkSharedLibrary(StringRef object, StringRef name,
-                        const TargetInfo &target) {
+                        const TargetInfo &target, bool withRuntime) {
   Triple triple(target.triple), host(llvm::sys::getProcessTriple());
   bool native =
       triple.getArch() == host.getArch() && triple.getOS() == host.getOS();
+  if (withRuntime && !native)
+    return createStringError(
+        "a library for '" + target.triple +
+        "' cannot hold the runtime, which is for '" + host.str() +
+        "' here: write an object file with -o NAME.o, and link it with a "
+        "librope-runtime.a that is built for '" +
+        target.triple + "'");
   // A driver knows where the system's libraries are. For another machine only
   // lld is sure to know the format; symbols of the C library then stay open.
   SmallVector<StringRef> linkers;
@@ -229,26 +256,26 @@ rope::linkSharedLibrary(StringRef object, StringRef name,
         (native ? "a C compiler (cc)" : "lld (ld.lld)") +
         ", or write an object file with -o NAME.o and link it yourself");
 
-  SmallString<128> input, output, log;
-  llvm::FileRemover removeInput, removeOutput, removeLog;
-  if (Error error = createTemporary("o", input, removeInput))
+  SmallString<128> input, runtime, output, log;
+  llvm::FileRemover removeInput, removeRuntime, removeOutput, removeLog;
+  if (Error error = createInput("o", object, input, removeInput))
     return std::move(error);
   if (Error error = createTemporary("so", output, removeOutput))
     return std::move(error);
   if (Error error = createTemporary("txt", log, removeLog))
     return std::move(error);
-  Expected<OutputFile> file = OutputFile::create(input);
-  if (!file)
-    return file.takeError();
-  file->os() << object;
-  if (Error error = file->commit())
-    return std::move(error);
 
   std::string soname = (isDriver ? "-Wl,-soname," : "-soname=") + name.str();
   SmallVector<StringRef> arguments = {program, "-shared", "-o",
                                       output,  input,     soname};
+  if (withRuntime) {
+    if (Error error =
+            createInput("a", getRuntimeArchive(), runtime, removeRuntime))
+      return std::move(error);
+    arguments.push_back(runtime);
+  }
   if (isDriver)
-    arguments.push_back("-lm");
+    arguments.append({"-lm", "-pthread"});
   std::string reason;
   int status = llvm::sys::ExecuteAndWait(
       program, arguments, std::nullopt, {StringRef(), log.str(), log.str()},

@@ -62,11 +62,21 @@ void optimizeModule(llvm::Module &module, llvm::TargetMachine &machine,
 llvm::Error emitModule(llvm::Module &module, llvm::TargetMachine &machine,
                        llvm::CodeGenFileType kind, llvm::raw_pwrite_stream &os);
 
+/// The symbol of the runtime that lowered modules call to run loops on threads
+/// (`Rope/Runtime/Runtime.h`).
+inline constexpr llvm::StringLiteral runtimeSymbol = "rope_parallel_for";
+
+/// Whether a lowered module declares the runtime and does not define it.
+bool usesRuntime(ModuleOp module);
+
 /// Links an object file for `target` to a shared library with the system's
 /// compiler driver or linker, and returns the library. `name` is its own name
-/// (soname). Fails where there is no linker, or with what it printed.
+/// (soname). The library holds the runtime where `withRuntime`. Fails where
+/// there is no linker, or with what it printed, or where the runtime that is
+/// here is not for `target`.
 llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>>
-linkSharedLibrary(StringRef object, StringRef name, const TargetInfo &target);
+linkSharedLibrary(StringRef object, StringRef name, const TargetInfo &target,
+                  bool withRuntime);
 
 } // namespace mlir::rope
 

@@ -15,6 +15,7 @@
 namespace mlir {
 class DialectRegistry;
 class RewriterBase;
+class SymbolTable;
 } // namespace mlir
 
 namespace mlir::rope {
@@ -77,6 +78,17 @@ LogicalResult vectorizeTranspose(RewriterBase &rewriter, linalg::LinalgOp op,
 /// Patterns that replace `math.exp`, `math.exp2`, `math.tanh` and `math.log` of
 /// f32 and narrower floats, scalars and vectors, by polynomials.
 void populateApproximateMathPatterns(RewritePatternSet &patterns);
+
+/// Moves the body of `loop`, an scf.parallel without reductions or an
+/// scf.forall without results inside a func.func, into a private function that
+/// rope_parallel_for (`Rope/Runtime/Runtime.h`) calls once for each iteration.
+/// `symbols` is of the module around the func.func. Buffers that the body
+/// allocates and frees, of sizes known in front of the loop, become views of
+/// the runtime's workspace. Fails, and changes nothing, where `loop` is none of
+/// these, is inside another parallel loop, or uses a value of a type that
+/// cannot be stored in memory.
+LogicalResult outlineParallelLoop(RewriterBase &rewriter, SymbolTable &symbols,
+                                  Operation *loop);
 
 /// Bufferization of rope.table and rope.apply to their own memref forms.
 void registerBufferizableOpInterfaceExternalModels(DialectRegistry &registry);

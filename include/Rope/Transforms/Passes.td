@@ -194,6 +194,44 @@ def ExpandBF16 : Pass<"rope-expand-bf16"> {
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
+def OutlineParallelLoops : Pass<"rope-outline-parallel-loops", "::mlir::ModuleOp"> {
+  let summary = "Give the iterations of parallel loops to the runtime";
+  let description = [{
+    Moves the body of each outermost `scf.parallel` without reductions, and of
+    each `scf.forall` without results, of a function into a private function, and
+    calls the runtime with it (`Rope/Runtime/Runtime.h`):
+
+    ```mlir
+    scf.parallel (%i, %j) = (%c0, %c0) to (%m, %n) step (%c1, %c1) {
+      %scratch = memref.alloc() : memref<256xf32>
+      ..
+      memref.dealloc %scratch : memref<256xf32>
+    }
+    ```
+
+    becomes
+
+    ```mlir
+    %tasks = arith.muli %m, %n : index
+    llvm.call @rope_parallel_for(%f_parallel_0, %context, %tasks, %bytes)
+      : (!llvm.ptr, !llvm.ptr, i64, i64) -> ()
+    ```
+
+    The iterations are numbered, the last dimension fastest; the function takes
+    the number of its iteration. Values of the caller are handed over in a
+    structure on its stack, constants are made again. Buffers that the body
+    allocates and frees at its top level, and whose sizes are known in front of
+    the loop, become views of the workspace that the runtime provides, aligned to
+    64 bytes; other allocations stay. Loops with reductions or results, or with a
+    value of a type that has no form in memory, are left alone, as are parallel
+    loops inside others: the way to the llvm dialect makes them sequential. How
+    many threads there are is the runtime's business alone.
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::memref::MemRefDialect"];
+}
+
 def SetTarget : Pass<"rope-set-target", "::mlir::ModuleOp"> {
   let summary = "Say which machine a module is compiled for";
   let description = [{
