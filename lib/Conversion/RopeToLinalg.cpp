@@ -42,7 +42,13 @@ struct ConvertRopeToLinalg
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     populateRopeToLinalgPatterns(patterns);
-    walkAndApplyPatterns(getOperation(), std::move(patterns));
+    FrozenRewritePatternSet frozen(std::move(patterns));
+    WalkResult attention = getOperation()->walk(
+        [](AttentionOp) { return WalkResult::interrupt(); });
+    walkAndApplyPatterns(getOperation(), frozen);
+    // Attention becomes other operations of this dialect first.
+    if (attention.wasInterrupted())
+      walkAndApplyPatterns(getOperation(), frozen);
   }
 };
 } // namespace

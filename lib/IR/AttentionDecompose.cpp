@@ -195,11 +195,12 @@ OnlineAttentionOp::decomposeOperation(OpBuilder &builder) {
              e = Loop::valueChannel;
   // Minus infinity less itself would not be a number.
   auto clampedMax = [&](ImplicitLocOpBuilder &b, Value max) -> Value {
-    return arith::MaximumFOp::create(
-        b, max,
-        arith::ConstantOp::create(
-            b, b.getFloatAttr(
-                   type, APFloat::getLargest(type.getFloatSemantics(), true))));
+    Value lowest = arith::ConstantOp::create(
+        b, b.getFloatAttr(type,
+                          APFloat::getLargest(type.getFloatSemantics(), true)));
+    Value isLower =
+        arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, max, lowest);
+    return arith::SelectOp::create(b, isLower, lowest, max);
   };
   auto multiplyAdd = [&](ImplicitLocOpBuilder &b, Value x, Value y,
                          Value z) -> Value {
@@ -245,8 +246,12 @@ OnlineAttentionOp::decomposeOperation(OpBuilder &builder) {
       values.push_back(modify.index(b, loop));
     llvm::append_range(values, arguments.drop_back(2));
     score = inlineScoreRegion(b, getRegion(), values);
+    // One instruction, unlike arith.maximumf. A score that is not a number
+    // reaches its row through its weight.
+    Value isGreater = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, score,
+                                            arguments.back());
     return SmallVector<Value>{
-        score, arith::MaximumFOp::create(b, arguments.back(), score)};
+        score, arith::SelectOp::create(b, isGreater, score, arguments.back())};
   }));
 
   // correction = exp(correction - max); sum *= correction

@@ -11,7 +11,7 @@
 include "mlir/Pass/PassBase.td"
 
 def ConvertRopeToLinalg : Pass<"convert-rope-to-linalg"> {
-  let summary = "Lower rope.table and rope.apply to linalg";
+  let summary = "Lower rope.table, rope.apply and attention to linalg";
   let description = [{
     Turns each `rope.table` and `rope.apply` into `linalg.generic` on slices of
     the paired channels, on tensors or on memrefs, with the angle arithmetic in
@@ -26,6 +26,11 @@ def ConvertRopeToLinalg : Pass<"convert-rope-to-linalg"> {
 
     becomes one generic that reads `%x[:, 0:64]`, `%x[:, 64:128]` and the tables
     and writes `%y[:, 0:64]` and `%y[:, 64:128]`.
+
+    `rope.online_attention` becomes one generic for each of its formulas, on
+    tensors or on memrefs. `rope.attention` on tensors becomes a
+    `rope.online_attention` of all keys, with all scores in one tensor; for
+    memrefs there is -rope-tile-attention.
   }];
   let dependentDialects = [
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",

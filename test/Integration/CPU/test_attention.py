@@ -294,7 +294,10 @@ func.func @{self.name}({', '.join(arguments)}) -> ({', '.join(results)}) {{
         name = f"{self.name} B={batches} Sq={queries} Sk={keys}"
         accuracy = max((self.type, value_type), key=BOUNDS.get)
         finite = np.abs(expected[np.isfinite(expected)])
-        bound = BOUNDS[accuracy] * max(finite.max(initial=0), 1e-30)
+        # Rounded logits are as good as their size allows.
+        digits = 51 if accuracy == "f64" else 22
+        logits = np.abs(scores[np.isfinite(scores)]).max(initial=0) * 2.0 ** -digits
+        bound = (BOUNDS[accuracy] + logits) * max(finite.max(initial=0), 1e-30)
         report.close(f"attention {accuracy}", name, loaded(results[0], value_type), expected, bound)
         if self.log_sum_exp:
             bound = 1e-4 if accuracy in ("f32", "f64") else 1e-2
@@ -387,6 +390,28 @@ SIZES = [(1, 1, 1), (2, 2, 2), (1, 5, 5), (2, 1, 70), (1, 63, 63), (2, 65, 65), 
          (0, 3, 3), (2, 0, 4), (2, 3, 0), (1, 333, 333), (1, 70, 9)]
 
 
+def not_a_number(case, q, k, v, masks):
+    """A query, a key and a value hold numbers that are none."""
+    for array, dims, loop, at in ((q, case.query, "i", 3), (k, case.key, "j", 20), (v, case.value, "j", 30)):
+        index = [slice(None)] * array.ndim
+        index[dims.index(loop)] = at
+        index[-1] = 1
+        array[tuple(index)] = np.nan if array.dtype != np.uint16 else 0x7FC0
+
+
+def infinite_values(case, q, k, v, masks):
+    index = [slice(None)] * v.ndim
+    index[case.value.index("j")] = 30
+    v[tuple(index)] = np.inf if v.dtype != np.uint16 else 0x7F80
+
+
+def large(case, q, k, v, masks):
+    """Logits of some 1e5, where all but one weight vanish."""
+    for array in (q, k):
+        if array.dtype != np.uint16:
+            array *= 100
+
+
 def main():
     rng = np.random.default_rng(4)
     report = Report()
@@ -405,6 +430,9 @@ def main():
                 if "b" not in case.query and batches != 1:
                     continue
                 case.run(module, report, batches, queries, keys, rng)
+            if case.name.startswith(("plain", "grouped", "window", "lengths", "sums", "sinks")):
+                for spoil in (not_a_number, infinite_values, large):
+                    case.run(module, report, 1, 50, 40, rng, spoil)
     report.finish()
 
 

@@ -1,0 +1,106 @@
+// RUN: rope-opt %s --rope-tile-attention=vector-bits=512 --split-input-file | FileCheck %s
+// RUN: rope-opt %s --rope-tile-attention=vector-bits=128 --convert-rope-to-linalg --split-input-file | FileCheck %s --check-prefix=LINALG
+
+#q = affine_map<(b, h, i, j, d, e) -> (b, i, h, d)>
+#k = affine_map<(b, h, i, j, d, e) -> (b, j, h floordiv 4, d)>
+#v = affine_map<(b, h, i, j, d, e) -> (b, j, h floordiv 4, e)>
+#o = affine_map<(b, h, i, j, d, e) -> (b, i, h, e)>
+
+// Sixteen queries of four heads are the 64 rows of a block. A tile of keys is
+// rotated and widened once for all blocks of a task.
+
+// CHECK-LABEL: @causal(
+// CHECK: scf.parallel (%{{.*}}, %{{.*}}, %{{.*}}) =
+// What a task needs is allocated in front of its loops.
+// CHECK-DAG: memref.alloc() {alignment = 64 : i64} : memref<16x128x64xf32>
+// CHECK-DAG: memref.alloc() {alignment = 64 : i64} : memref<128x64xf32>
+// CHECK: scf.for
+// CHECK-NOT: memref.alloc
+// Queries are rotated as a block starts.
+// CHECK: rope.apply {{.*}} outs(%{{.*}} : memref<1x?x4x128xbf16, strided<[1, 512, 128, 1]>>)
+// CHECK: linalg.generic
+// The loop over tiles of keys, and in it the loop over blocks.
+// CHECK: scf.for
+// CHECK: rope.apply {{.*}} outs(%{{.*}} : memref<1x?x1x128xbf16, strided<[1, 128, 1, 1]>>)
+// CHECK: arith.extf
+// CHECK: arith.extf
+// CHECK: scf.for
+// CHECK: scf.if
+// CHECK: rope.online_attention
+// CHECK-SAME: score_operands(%{{.*}} : memref<?xi32, strided<[1], offset: ?>>)
+// CHECK: arith.cmpi sle
+// CHECK: arith.select
+// The results of a block.
+// CHECK: scf.for
+// CHECK: arith.divf
+// CHECK: linalg.copy
+// CHECK: memref.dealloc
+// CHECK-NOT: rope.attention
+
+// LINALG-LABEL: @causal(
+// LINALG-NOT: rope.
+func.func @causal(%q: memref<?x?x32x128xbf16>, %k: memref<?x?x8x128xbf16>, %v: memref<?x?x8x128xbf16>,
+                  %cos: memref<?x64xf32>, %sin: memref<?x64xf32>, %o: memref<?x?x32x128xbf16>) {
+  rope.attention {causal, indexing_maps = [#q, #k, #v, #o], scale = 0.088 : f64}
+    ins(%q, %k, %v : memref<?x?x32x128xbf16>, memref<?x?x8x128xbf16>, memref<?x?x8x128xbf16>)
+    rotate_query(%cos, %sin : memref<?x64xf32>, memref<?x64xf32>) by <pairing = half, position_dims = [1]>
+    rotate_key(%cos, %sin : memref<?x64xf32>, memref<?x64xf32>) by <pairing = half, position_dims = [1]>
+    outs(%o : memref<?x?x32x128xbf16>)
+  return
+}
+
+// -----
+
+#q = affine_map<(b, h, i, j, d, e) -> (h, i, d)>
+#k = affine_map<(b, h, i, j, d, e) -> (h, j, d)>
+#v = affine_map<(b, h, i, j, d, e) -> (h, j, e)>
+#m = affine_map<(b, h, i, j, d, e) -> (i, j)>
+#o = affine_map<(b, h, i, j, d, e) -> (h, i, e)>
+
+// Keys and values of the type that scores are computed in are read where they
+// lie; a mask is transposed for each block, as bytes can not be packed bits.
+
+// CHECK-LABEL: @mask(
+// CHECK-SAME: %[[Q:[a-z0-9]+]]: memref<4x?x64xf32>, %[[K:[a-z0-9]+]]: memref<4x?x64xf32>, %[[V:[a-z0-9]+]]: memref<4x?x64xf32>
+// CHECK: scf.parallel
+// CHECK-NOT: arith.extf
+// CHECK: %[[KEYS:.*]] = memref.subview %[[K]]
+// CHECK: %[[VALUES:.*]] = memref.subview %[[V]]
+// CHECK: linalg.generic
+// CHECK: arith.extui %{{.*}} : i1 to i32
+// CHECK: rope.online_attention {{.*}} ins(%{{.*}}, %[[KEYS]], %[[VALUES]] :
+// CHECK: arith.trunci %{{.*}} : i32 to i1
+func.func @mask(%q: memref<4x?x64xf32>, %k: memref<4x?x64xf32>, %v: memref<4x?x64xf32>, %m: memref<?x?xi1>,
+                %o: memref<4x?x64xf32>) {
+  rope.attention {indexing_maps = [#q, #k, #v, #m, #o]}
+    ins(%q, %k, %v : memref<4x?x64xf32>, memref<4x?x64xf32>, memref<4x?x64xf32>)
+    score_operands(%m : memref<?x?xi1>) outs(%o : memref<4x?x64xf32>) {
+  ^bb0(%score: f32, %b: index, %h: index, %i: index, %j: index, %x: i1):
+    %c = arith.constant 0xFF800000 : f32
+    %y = arith.select %x, %score, %c : f32
+    rope.yield %y : f32
+  }
+  return
+}
+
+// -----
+
+// Nothing to write, nothing to do; what is on tensors stays.
+
+// CHECK-LABEL: @empty(
+// CHECK-NEXT: return
+func.func @empty(%q: memref<0x8xf32>, %k: memref<?x8xf32>, %o: memref<0x8xf32>) {
+  rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>,
+                                   affine_map<(b, h, i, j, d, e) -> (j, e)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %k : memref<0x8xf32>, memref<?x8xf32>, memref<?x8xf32>) outs(%o : memref<0x8xf32>)
+  return
+}
+
+// CHECK-LABEL: @tensors(
+// CHECK: rope.attention
+func.func @tensors(%q: tensor<2x8xf32>, %k: tensor<?x8xf32>, %o: tensor<2x8xf32>) -> tensor<2x8xf32> {
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>,
+                                        affine_map<(b, h, i, j, d, e) -> (j, e)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %k : tensor<2x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>) outs(%o : tensor<2x8xf32>)
+  return %r : tensor<2x8xf32>
+}
