@@ -41,6 +41,13 @@ LogicalResult fuseCacheAppend(RewriterBase &rewriter, ApplyOp apply,
 void populateFuseCacheAppendPatterns(RewritePatternSet &patterns,
                                      FusionControlFn control = nullptr);
 
+/// Rotates operands of `contraction` that a `rope.apply` makes by tiles, in
+/// loops around it. `control` may refuse each of them. Emits a remark for each.
+/// Fails where none is folded; casts and reshapes between may be folded still.
+LogicalResult fuseMatmul(RewriterBase &rewriter, linalg::LinalgOp contraction,
+                         const FuseMatmulOptions &options,
+                         const FusionControlFn &control = nullptr);
+
 /// Patterns that turn frequency chains into constants, or into code where they
 /// read a length, and give exact tables their frequencies in turns.
 void populateLowerFrequenciesPatterns(RewritePatternSet &patterns);
