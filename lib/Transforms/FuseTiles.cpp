@@ -98,6 +98,7 @@ rope::tileAndFuse(RewriterBase &rewriter, Operation *consumer,
     return failure();
   }
   Tiles tiles;
+  tiles.loop = fused->loops.front();
   tiles.ops = fused->tiledAndFusedOps.takeVector();
   for (Value result : consumer->getResults())
     tiles.replacements.push_back(fused->replacements.lookup(result));

@@ -33,6 +33,8 @@ void resolveDims(RewriterBase &rewriter, Operation *op);
 struct Tiles {
   /// The consumer's first.
   SmallVector<Operation *> ops;
+  /// The outermost loop.
+  Operation *loop;
   /// What stands for the results of the whole consumer.
   SmallVector<Value> replacements;
 };

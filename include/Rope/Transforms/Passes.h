@@ -48,6 +48,13 @@ LogicalResult fuseMatmul(RewriterBase &rewriter, linalg::LinalgOp contraction,
                          const FuseMatmulOptions &options,
                          const FusionControlFn &control = nullptr);
 
+/// Makes what `apply` rotates in tiles, from a contraction on, and rotates each
+/// while it is in the cache. `control` may refuse. Emits a remark. Fails where
+/// nothing is fused; reshapes may have moved into the contraction still.
+LogicalResult fuseProjection(RewriterBase &rewriter, ApplyOp apply,
+                             const FuseProjectionOptions &options,
+                             const FusionControlFn &control = nullptr);
+
 /// Patterns that turn frequency chains into constants, or into code where they
 /// read a length, and give exact tables their frequencies in turns.
 void populateLowerFrequenciesPatterns(RewritePatternSet &patterns);

@@ -92,6 +92,37 @@ def FuseMatmul : Pass<"rope-fuse-matmul"> {
     "::mlir::tensor::TensorDialect"];
 }
 
+def FuseProjection : Pass<"rope-fuse-projection"> {
+  let summary = "Rotate the tiles of a projection as they are made";
+  let description = [{
+    Turns a contraction, what follows it up to a `rope.apply` on tensors, and the
+    rotation into one nest of loops over heads and tokens. In it a tile is
+    projected, goes through the linalg operations between (bias, conversion,
+    transpose, norm over the head), is rotated, and is stored once.
+
+    Reshapes that take heads out of the projected channels, and slices of a
+    projection to several things at once, are moved into the contraction first:
+    the weights are reshaped and sliced instead. A projection that several
+    slices are taken of becomes one contraction for each; they must not overlap.
+
+    Neither the head nor the contracted dimension is split. Dimensions that
+    something in between reduces, as a norm over all heads does, are not
+    either. What has other uses, or is made by no contraction in the same block,
+    is left. A remark says for each rotation what was done and why.
+  }];
+  let options = [
+    Option<"tileTokens", "tile-tokens", "int64_t", /*default=*/"32",
+           "Tokens of a tile">,
+    Option<"tileHeads", "tile-heads", "int64_t", /*default=*/"1",
+           "Heads of a tile">,
+  ];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::bufferization::BufferizationDialect",
+    "::mlir::linalg::LinalgDialect", "::mlir::scf::SCFDialect",
+    "::mlir::tensor::TensorDialect"];
+}
+
 def LowerFrequencies : Pass<"rope-lower-frequencies"> {
   let summary = "Turn frequency chains into constants and code";
   let description = [{
