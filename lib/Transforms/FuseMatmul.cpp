@@ -227,8 +227,8 @@ static int64_t getTileRows(ApplyOp apply, const FuseMatmulOptions &options) {
   int64_t channels = type.getShape().back();
   if (ShapedType::isDynamic(channels))
     return 32;
-  std::optional<int64_t> bytes =
-      llvm::checkedMul<int64_t>(channels, type.getElementTypeBitWidth() / 8);
+  std::optional<int64_t> bytes = llvm::checkedMul<int64_t>(
+      channels, llvm::divideCeil(type.getElementTypeBitWidth(), 8));
   if (!bytes || *bytes > options.tileBytes)
     return 1;
   return llvm::bit_floor<uint64_t>(options.tileBytes / *bytes);
