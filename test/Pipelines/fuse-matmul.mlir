@@ -1,5 +1,5 @@
-// RUN: rope-opt %s --rope-fuse-matmul --rope-to-llvm --mlir-print-ir-after=convert-bufferization-to-memref 2>&1 | FileCheck %s
-// RUN: rope-opt %s --rope-fuse-matmul --rope-to-llvm | FileCheck %s --check-prefix=LLVM
+// RUN: rope-opt %s --rope-fuse-matmul=tile-rows=32 --rope-to-llvm --mlir-print-ir-after=convert-bufferization-to-memref 2>&1 | FileCheck %s
+// RUN: rope-opt %s --rope-fuse-matmul=tile-rows=32 --rope-to-llvm | FileCheck %s --check-prefix=LLVM
 
 // What a rotated tile is written to is made once, in front of the loops: the
 // keys of one head, and a tile of queries, on the stack.

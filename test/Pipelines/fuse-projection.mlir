@@ -1,5 +1,5 @@
-// RUN: rope-opt %s --rope-fuse-projection --rope-to-llvm --mlir-print-ir-after=convert-bufferization-to-memref 2>&1 | FileCheck %s
-// RUN: rope-opt %s --rope-fuse-projection --rope-to-llvm | FileCheck %s --check-prefix=LLVM
+// RUN: rope-opt %s --rope-fuse-projection=tile-tokens=32 --rope-to-llvm --mlir-print-ir-after=convert-bufferization-to-memref 2>&1 | FileCheck %s
+// RUN: rope-opt %s --rope-fuse-projection=tile-tokens=32 --rope-to-llvm | FileCheck %s --check-prefix=LLVM
 
 // All that is left of the projection is two tiles on the stack. The rotation
 // writes to the result, which nothing else does.

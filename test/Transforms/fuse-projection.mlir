@@ -1,4 +1,4 @@
-// RUN: rope-opt %s --split-input-file --rope-fuse-projection --cse --remark-format=emitRemark --remarks-filter='rope-fuse.*' --verify-diagnostics | FileCheck %s
+// RUN: rope-opt %s --split-input-file --rope-fuse-projection=tile-tokens=32 --cse --remark-format=emitRemark --remarks-filter='rope-fuse.*' --verify-diagnostics | FileCheck %s
 
 // The heads come out of the projected channels: the weights are reshaped, and a
 // tile of tokens is projected to one head and rotated. Nothing of the size of

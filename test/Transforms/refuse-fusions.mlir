@@ -7,21 +7,21 @@
 #r = affine_map<(b, s, t, d) -> (b, s, t)>
 
 // CHECK-LABEL: @queries_alone(
-// CHECK: rope.apply {{.*}} tensor<2x100x128xf32>
+// CHECK: rope.apply {{.*}} tensor<2x200x128xf32>
 // CHECK: scf.for
 // CHECK: scf.for
 // CHECK: rope.apply {{.*}} tensor<1x?x128xf32>
 // CHECK-NOT: rope.apply
-func.func @queries_alone(%q: tensor<2x100x128xf32>, %k: tensor<2x100x128xf32>, %c: tensor<100x64xf32>, %e: tensor<2x100x100xf32>) -> tensor<2x100x100xf32> {
-  // expected-remark @below {{rotation folded into ", Remark=linalg.batch_matmul, bytesSaved=102400}}
-  %y = rope.apply ins(%q, %c, %c : tensor<2x100x128xf32>, tensor<100x64xf32>, tensor<100x64xf32>)
-                  outs(%q : tensor<2x100x128xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 1>}
-  // expected-remark @below {{rotation left: ", Remark="refused for linalg.batch_matmul, 102400 bytes"}}
-  %z = rope.apply ins(%k, %c, %c : tensor<2x100x128xf32>, tensor<100x64xf32>, tensor<100x64xf32>)
-                  outs(%k : tensor<2x100x128xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 1>, refuse}
-  %r = linalg.batch_matmul indexing_maps = [#q, #k, #r] ins(%y, %z : tensor<2x100x128xf32>, tensor<2x100x128xf32>)
-         outs(%e : tensor<2x100x100xf32>) -> tensor<2x100x100xf32>
-  return %r : tensor<2x100x100xf32>
+func.func @queries_alone(%q: tensor<2x200x128xf32>, %k: tensor<2x200x128xf32>, %c: tensor<200x64xf32>, %e: tensor<2x200x200xf32>) -> tensor<2x200x200xf32> {
+  // expected-remark @below {{rotation folded into ", Remark=linalg.batch_matmul, bytesSaved=204800}}
+  %y = rope.apply ins(%q, %c, %c : tensor<2x200x128xf32>, tensor<200x64xf32>, tensor<200x64xf32>)
+                  outs(%q : tensor<2x200x128xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 1>}
+  // expected-remark @below {{rotation left: ", Remark="refused for linalg.batch_matmul, 204800 bytes"}}
+  %z = rope.apply ins(%k, %c, %c : tensor<2x200x128xf32>, tensor<200x64xf32>, tensor<200x64xf32>)
+                  outs(%k : tensor<2x200x128xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 1>, refuse}
+  %r = linalg.batch_matmul indexing_maps = [#q, #k, #r] ins(%y, %z : tensor<2x200x128xf32>, tensor<2x200x128xf32>)
+         outs(%e : tensor<2x200x200xf32>) -> tensor<2x200x200xf32>
+  return %r : tensor<2x200x200xf32>
 }
 
 // -----

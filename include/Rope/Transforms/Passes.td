@@ -82,7 +82,7 @@ def FuseMatmul : Pass<"rope-fuse-matmul"> {
   let options = [
     Option<"tileRows", "tile-rows", "int64_t", /*default=*/"0",
            "Rows of a tile; as many as tile-bytes hold where zero">,
-    Option<"tileBytes", "tile-bytes", "int64_t", /*default=*/"16384",
+    Option<"tileBytes", "tile-bytes", "int64_t", /*default=*/"65536",
            "Size of a rotated tile in bytes">,
   ];
   let dependentDialects = [
@@ -111,8 +111,8 @@ def FuseProjection : Pass<"rope-fuse-projection"> {
     is left. A remark says for each rotation what was done and why.
   }];
   let options = [
-    Option<"tileTokens", "tile-tokens", "int64_t", /*default=*/"32",
-           "Tokens of a tile">,
+    Option<"tileTokens", "tile-tokens", "int64_t", /*default=*/"512",
+           "Tokens of a tile; the weights are read once for each">,
     Option<"tileHeads", "tile-heads", "int64_t", /*default=*/"1",
            "Heads of a tile">,
   ];

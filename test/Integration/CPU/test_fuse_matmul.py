@@ -247,7 +247,7 @@ def main():
     report = Report()
     everything = list(cases())
     text = "".join(case.ir() for case in everything)
-    fused = run("rope-opt", "-", "--rope-fuse-matmul", "--cse", stdin=text)
+    fused = run("rope-opt", "-", "--rope-fuse-matmul=tile-rows=64", "--cse", stdin=text)
     bodies = fused.split("func.func @")[1:]
     for case, body in zip(everything, bodies):
         inside = len(re.findall(r"^ {6,}%\S+ = rope\.apply", body, re.MULTILINE))

@@ -304,7 +304,7 @@ def main():
     report = Report()
     everything = list(cases())
     text = "".join(case.ir() for case in everything)
-    fused = run("rope-opt", "-", "--rope-fuse-projection", "--cse", stdin=text)
+    fused = run("rope-opt", "-", "--rope-fuse-projection=tile-tokens=64", "--cse", stdin=text)
     for case, body in zip(everything, fused.split("func.func @")[1:]):
         inside = len(re.findall(r"^ {6,}%\S+ = rope\.apply", body, re.MULTILINE))
         total = body.count("rope.apply")
