@@ -16,6 +16,9 @@
 
 using namespace mlir;
 
+/// Registers the pass of RefuseFusions.cpp.
+void registerRefuseFusions();
+
 namespace {
 /// Fuses each use of an scf.forall into it, and says where it could not.
 struct FuseConsumer : PassWrapper<FuseConsumer, OperationPass<>> {
@@ -38,6 +41,8 @@ struct FuseConsumer : PassWrapper<FuseConsumer, OperationPass<>> {
 } // namespace
 
 extern "C" LLVM_ATTRIBUTE_WEAK PassPluginLibraryInfo mlirGetPassPluginInfo() {
-  return {MLIR_PLUGIN_API_VERSION, "rope-test", "0",
-          [] { PassRegistration<FuseConsumer>(); }};
+  return {MLIR_PLUGIN_API_VERSION, "rope-test", "0", [] {
+            PassRegistration<FuseConsumer>();
+            registerRefuseFusions();
+          }};
 }

@@ -41,6 +41,20 @@ LogicalResult fuseCacheAppend(RewriterBase &rewriter, ApplyOp apply,
 void populateFuseCacheAppendPatterns(RewritePatternSet &patterns,
                                      FusionControlFn control = nullptr);
 
+/// Rotates operands of `contraction` that a `rope.apply` makes by tiles, in
+/// loops around it. `control` may refuse each of them. Emits a remark for each.
+/// Fails where none is folded; casts and reshapes between may be folded still.
+LogicalResult fuseMatmul(RewriterBase &rewriter, linalg::LinalgOp contraction,
+                         const FuseMatmulOptions &options,
+                         const FusionControlFn &control = nullptr);
+
+/// Makes what `apply` rotates in tiles, from a contraction on, and rotates each
+/// while it is in the cache. `control` may refuse. Emits a remark. Fails where
+/// nothing is fused; reshapes may have moved into the contraction still.
+LogicalResult fuseProjection(RewriterBase &rewriter, ApplyOp apply,
+                             const FuseProjectionOptions &options,
+                             const FusionControlFn &control = nullptr);
+
 /// Patterns that turn frequency chains into constants, or into code where they
 /// read a length, and give exact tables their frequencies in turns.
 void populateLowerFrequenciesPatterns(RewritePatternSet &patterns);

@@ -58,6 +58,71 @@ def FuseCacheAppend : Pass<"rope-fuse-cache-append"> {
     "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"];
 }
 
+def FuseMatmul : Pass<"rope-fuse-matmul"> {
+  let summary = "Rotate operands of contractions tile by tile";
+  let description = [{
+    Folds each `rope.apply` on tensors whose result is an operand of a
+    contraction over the head dimension, as in QK^T, into loops over the rows of
+    that operand: named operations, `linalg.contract` and `linalg.generic` of any
+    order of dimensions. The rotated tensor is not stored: a tile of it is
+    rotated, multiplied with all rows of the other operand, and forgotten.
+
+    No row is rotated twice. Where both operands are rotated, loops over the
+    dimensions that both have (batch, heads) stand outside. In them the one of
+    fewer rows is rotated, whole, and the other one, or the first of two equal
+    ones, in loops over its own rows inside. Where the two share no dimension,
+    only the one of more rows is folded.
+
+    Between rotation and contraction there may be casts, collapsed dimensions,
+    and parallel linalg operations such as transposes, conversions and
+    broadcasts, which go with the tile. Rotations that have several uses, whose
+    head dimension is not contracted, or that are a single tile are left. A
+    remark says for each what was done and why.
+  }];
+  let options = [
+    Option<"tileRows", "tile-rows", "int64_t", /*default=*/"0",
+           "Rows of a tile; as many as tile-bytes hold where zero">,
+    Option<"tileBytes", "tile-bytes", "int64_t", /*default=*/"65536",
+           "Size of a rotated tile in bytes">,
+  ];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::bufferization::BufferizationDialect",
+    "::mlir::linalg::LinalgDialect", "::mlir::scf::SCFDialect",
+    "::mlir::tensor::TensorDialect"];
+}
+
+def FuseProjection : Pass<"rope-fuse-projection"> {
+  let summary = "Rotate the tiles of a projection as they are made";
+  let description = [{
+    Turns a contraction, what follows it up to a `rope.apply` on tensors, and the
+    rotation into one nest of loops over heads and tokens. In it a tile is
+    projected, goes through the linalg operations between (bias, conversion,
+    transpose, norm over the head), is rotated, and is stored once.
+
+    Reshapes that take heads out of the projected channels, and slices of a
+    projection to several things at once, are moved into the contraction first:
+    the weights are reshaped and sliced instead. A projection that several
+    slices are taken of becomes one contraction for each; they must not overlap.
+
+    Neither the head nor the contracted dimension is split. Dimensions that
+    something in between reduces, as a norm over all heads does, are not
+    either. What has other uses, or is made by no contraction in the same block,
+    is left. A remark says for each rotation what was done and why.
+  }];
+  let options = [
+    Option<"tileTokens", "tile-tokens", "int64_t", /*default=*/"512",
+           "Tokens of a tile; the weights are read once for each">,
+    Option<"tileHeads", "tile-heads", "int64_t", /*default=*/"1",
+           "Heads of a tile">,
+  ];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::bufferization::BufferizationDialect",
+    "::mlir::linalg::LinalgDialect", "::mlir::scf::SCFDialect",
+    "::mlir::tensor::TensorDialect"];
+}
+
 def LowerFrequencies : Pass<"rope-lower-frequencies"> {
   let summary = "Turn frequency chains into constants and code";
   let description = [{
