@@ -202,6 +202,11 @@ static LogicalResult verifyMaps(Operation *op, ArrayAttr maps,
   for (auto [map, operand] : llvm::reverse(llvm::zip_equal(all, operands)))
     if (failed(checkSize(map, operand->get())))
       return failure();
+  for (Loop loop : {Loop::channel, Loop::valueChannel})
+    if (sizes[unsigned(loop)] == 0)
+      return op->emitOpError("(")
+             << labels.sizes << ") expected loop " << loopName(loop)
+             << " to have a size greater than zero, but got 0";
   return success();
 }
 

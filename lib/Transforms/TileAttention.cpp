@@ -67,12 +67,25 @@ struct Part {
 /// The parts of the loops b, h, i and j.
 using Parts = std::array<Part, 4>;
 
+/// The rotation, if it rotates anything.
+RotationAttr effective(RotationAttr rotation, ValueRange operands) {
+  if (!rotation)
+    return rotation;
+  Value last = rotation.getAngles() ? operands[1] : operands[0];
+  bool isEmpty = cast<ShapedType>(last.getType()).getShape().back() == 0;
+  return isEmpty ? RotationAttr() : rotation;
+}
+
 class AttentionTiler {
 public:
   AttentionTiler(RewriterBase &rewriter, AttentionOp op, unsigned vectorBits)
       : op(op), rewriter(rewriter), b(op.getLoc(), rewriter),
         type(op.getAccumulatorType()),
-        lanes(std::max<int64_t>(1, vectorBits / type.getWidth())) {}
+        lanes(std::max<int64_t>(1, vectorBits / type.getWidth())),
+        queryRotation(effective(op.getQueryRotationAttr(),
+                                op.getQueryRotationOperands())),
+        keyRotation(
+            effective(op.getKeyRotationAttr(), op.getKeyRotationOperands())) {}
 
   void run();
 
@@ -95,6 +108,7 @@ private:
   void emitBlock(Value block, Value start, Value from, Value count, Value keys,
                  Value values);
   void emitEpilogue(Value block);
+  void emitWithoutKeys();
 
   // Arithmetic on sizes.
   OpFoldResult sizeOf(Loop loop);
@@ -162,6 +176,7 @@ private:
   ImplicitLocOpBuilder b;
   FloatType type;
   int64_t lanes;
+  RotationAttr queryRotation, keyRotation;
 
   AffineMap queryMap, keyMap, valueMap, outputMap;
   /// Heads and queries of a block, their product rounded up to whole vectors,
@@ -540,7 +555,7 @@ void AttentionTiler::allocate() {
   OpFoldResult keys = b.getIndexAttr(kKeys);
   queryTile = alloc({lanes, channels}, floatElement(op.getQuery()));
   outputTile = alloc({lanes, valueChannels}, floatElement(op.getInits()[0]));
-  if (op.getKeyRotation())
+  if (keyRotation)
     rotatedKeys = alloc({keys, channels}, floatElement(op.getKey()));
   if (floatElement(op.getKey()) != type)
     wideKeys = alloc({keys, channels}, type);
@@ -554,11 +569,10 @@ void AttentionTiler::allocate() {
   correction = alloc({lanes}, type);
   if (op.getCausal() || op.getChunk())
     positions = alloc({count, lanes}, b.getI32Type());
-  queryTables =
-      allocateTables(op.getQueryRotationAttr(), op.getQueryRotationOperands(),
-                     op.getQuery(), queryMap);
-  keyTables = allocateTables(op.getKeyRotationAttr(),
-                             op.getKeyRotationOperands(), op.getKey(), keyMap);
+  queryTables = allocateTables(queryRotation, op.getQueryRotationOperands(),
+                               op.getQuery(), queryMap);
+  keyTables = allocateTables(keyRotation, op.getKeyRotationOperands(),
+                             op.getKey(), keyMap);
   for (ScoreOperand &operand : scoreOperands) {
     if (!operand.followsRows)
       continue;
@@ -661,9 +675,9 @@ void AttentionTiler::emitPrologue(Value block) {
   strides[unsigned(Loop::head)] = channels;
   strides[unsigned(Loop::query)] = apply(s0 * heads, {channels});
   Value tile = tileView(queryTile, op.getQuery(), queryMap, parts, strides);
-  if (op.getQueryRotation()) {
-    rotate(op.getQueryRotationAttr(), op.getQueryRotationOperands(),
-           op.getQuery(), queryMap, parts, queryTables, tile);
+  if (queryRotation) {
+    rotate(queryRotation, op.getQueryRotationOperands(), op.getQuery(),
+           queryMap, parts, queryTables, tile);
   } else {
     SmallVector<Part> all =
         partsOf(op.getQuery(), followedLoops(queryMap), parts);
@@ -770,9 +784,8 @@ void AttentionTiler::emitTile(Value start, Value count) {
   Parts parts = {
       Part{batch, b.getIndexAttr(1)}, Part{firstHead, b.getIndexAttr(1)},
       Part{b.getIndexAttr(0), b.getIndexAttr(1)}, Part{start, count}};
-  Value keys = prepare(op.getKey(), keyMap, Loop::channel, parts,
-                       op.getKeyRotationAttr(), op.getKeyRotationOperands(),
-                       rotatedKeys, wideKeys);
+  Value keys = prepare(op.getKey(), keyMap, Loop::channel, parts, keyRotation,
+                       op.getKeyRotationOperands(), rotatedKeys, wideKeys);
   Value values = prepare(op.getValue(), valueMap, Loop::valueChannel, parts,
                          nullptr, {}, nullptr, wideValues);
   forEachBlock([&](Value block) {
@@ -953,13 +966,44 @@ void AttentionTiler::emitEpilogue(Value block) {
   copyOut(outputTile, op.getInits()[0], outputMap, strides);
 }
 
+/// Results of queries that have no keys.
+void AttentionTiler::emitWithoutKeys() {
+  Value output = op.getInits()[0];
+  linalg::FillOp::create(b, toFloat(b, number(0.0), floatElement(output)),
+                         output);
+  if (op.getInits().size() == 1)
+    return;
+  OpOperand &sums = op.getInitsMutable()[1];
+  FloatType element = floatElement(sums.get());
+  if (!op.getSinks()) {
+    linalg::FillOp::create(b, toFloat(b, infinity(/*negative=*/true), element),
+                           sums.get());
+    return;
+  }
+  // The sinks are all that there is.
+  unsigned rank = op.getMap(sums).getNumResults();
+  std::optional<int64_t> head = findLoop(op.getMap(sums), Loop::head);
+  AffineExpr sink =
+      head ? b.getAffineDimExpr(*head) : b.getAffineConstantExpr(0);
+  generic({op.getSinks()}, {AffineMap::get(rank, 0, sink)}, sums.get(),
+          b.getMultiDimIdentityMap(rank),
+          [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
+            return toFloat(b, toFloat(b, arguments[0], type), element);
+          });
+}
+
 void AttentionTiler::run() {
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPoint(op);
-  // Nothing to write, and slices of nothing would start out of bounds.
-  if (llvm::is_contained(
-          cast<MemRefType>(op.getInits()[0].getType()).getShape(), 0) &&
-      op.getInits().size() == 1) {
+  // Nothing to write, or nothing to read: slices of nothing would start out of
+  // bounds.
+  bool isEmpty = llvm::any_of(op.getInits(), [](Value init) {
+    return llvm::is_contained(cast<MemRefType>(init.getType()).getShape(), 0);
+  });
+  std::optional<int64_t> keys = getConstantIntValue(sizeOf(Loop::key));
+  if (!isEmpty && keys == 0)
+    emitWithoutKeys();
+  if (isEmpty || keys == 0) {
     rewriter.eraseOp(op);
     return;
   }

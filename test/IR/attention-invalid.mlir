@@ -183,6 +183,16 @@ func.func @attention_c6_broadcast(%q: tensor<4x8xf32>, %k: tensor<2x6x8xf32>, %v
 
 // -----
 
+func.func @attention_c6_no_channels(%q: tensor<4x0xf32>, %k: tensor<6x0xf32>, %v: tensor<6x8xf32>, %o: tensor<4x8xf32>) {
+  // expected-error @below {{(attention_c6) expected loop d to have a size greater than zero, but got 0}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>, affine_map<(b, h, i, j, d, e) -> (j, e)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x0xf32>, tensor<6x0xf32>, tensor<6x8xf32>) 
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
 func.func @attention_c7_no_destination(%q: tensor<4x8xf32>, %k: tensor<6x8xf32>) {
   // expected-error @below {{(attention_c7) expected one or two destinations, but got 0}}
   "rope.attention"(%q, %k, %k) <{indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>, affine_map<(b, h, i, j, d, e) -> (j, e)>], operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 0, 0>}> ({}) : (tensor<4x8xf32>, tensor<6x8xf32>, tensor<6x8xf32>) -> ()

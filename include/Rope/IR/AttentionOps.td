@@ -88,8 +88,8 @@ def Rope_AttentionOp : Rope_AttentionLikeOp<"attention",
       `d` and `e`; no map has a loop twice;
     - (attention_c5) the destination has `i` and `e`, that of the sums `i`, and
       both have `b` and `h` where another map has them, and no other loops;
-    - (attention_c6) a loop has one size in all operands, and groups of heads
-      divide the number of heads;
+    - (attention_c6) a loop has one size in all operands, groups of heads divide
+      the number of heads, and there are channels;
     - (attention_c7) one or two destinations;
     - (attention_c8) `window` comes with `causal`, `window` and `chunk` are
       greater than zero, `scale` is finite;
@@ -194,8 +194,8 @@ def Rope_OnlineAttentionOp : Rope_AttentionLikeOp<"online_attention"> {
     - (online_attention_c5) the accumulator has `i` and `e`, the scores `i` and
       `j`, the others `i`, all `b` and `h` where another map has them, and no
       other loops;
-    - (online_attention_c6) a loop has one size in all operands, and groups of
-      heads divide the number of heads;
+    - (online_attention_c6) a loop has one size in all operands, groups of heads
+      divide the number of heads, and there are channels;
     - (online_attention_c7) `scale` is finite;
     - (online_attention_c8) the region takes a score, four indices and the
       elements of the score operands, and yields a score;
