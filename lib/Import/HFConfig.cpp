@@ -359,8 +359,9 @@ void FunctionBuilder::buildAttention() {
   auto optional = [&](std::optional<int64_t> number) {
     return number ? b.getI64IntegerAttr(*number) : IntegerAttr();
   };
-  Value init = tensor::EmptyOp::create(b, resultType.getShape(), elementType,
-                                       dynamicSizes(query, 0, 2));
+  Value init =
+      tensor::EmptyOp::create(b, resultType.getShape(), elementType,
+                              dynamicSizes(function.getArgument(0), 0, 2));
   auto op = AttentionOp::create(
       b, TypeRange{resultType}, query, key, value, scoreOperands,
       /*query_offset=*/Value(), /*lengths=*/Value(), sinks,
