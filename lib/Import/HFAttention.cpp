@@ -21,6 +21,18 @@ static constexpr StringRef full = "full_attention";
 static constexpr StringRef sliding = "sliding_attention";
 static constexpr StringRef chunked = "chunked_attention";
 
+/// Whether f32 holds `number` in full precision.
+static bool isNormalFloat(double number) {
+  return number >= std::numeric_limits<float>::min() &&
+         number <= std::numeric_limits<float>::max();
+}
+
+InFlightDiagnostic HFAttentionReader::tooLarge(const Twine &key,
+                                               double number) const {
+  return error(key) << "expected a number that f32 holds, but got "
+                    << describe(number);
+}
+
 double rope::yarnMagnitude(double factor, double weight) {
   return factor <= 1 ? 1.0 : 0.1 * weight * std::log(factor) + 1.0;
 }
@@ -215,9 +227,7 @@ LogicalResult HFAttentionReader::readScale(const HFBlock &rope,
       result *= magnitude * magnitude;
     }
   }
-  bool isUsable = result >= std::numeric_limits<float>::min() &&
-                  result <= std::numeric_limits<float>::max();
-  if (!isUsable)
+  if (!isNormalFloat(result))
     return error(found ? found.key : text.keyOf("head_dim"))
            << "expected parameters that give a positive factor of scores, but "
            << "got " << describe(result);
@@ -316,6 +326,8 @@ LogicalResult HFAttentionReader::readTemperature(bool rotates,
     if (failed(readPositive(text, {"attn_scale"}, weight)) ||
         failed(readInteger(text, {"floor_scale"}, 1, maxHFInteger, period)))
       return failure();
+    if (weight && !isNormalFloat(*weight))
+      return tooLarge(text.keyOf("attn_scale"), *weight);
     if (isTuned)
       result.temperature = {weight.value_or(0.1), 1, period.value_or(8192)};
     return success();
@@ -332,6 +344,8 @@ LogicalResult HFAttentionReader::readTemperature(bool rotates,
     return failure();
   if (!weight)
     return success();
+  if (!isNormalFloat(*weight))
+    return tooLarge(scaling.keyOf(name), *weight);
   static constexpr StringRef length = "original_max_position_embeddings";
   if (failed(readInteger(scaling, {length}, 1, maxHFInteger, period)))
     return failure();
@@ -358,8 +372,11 @@ HFAttentionReader::read(StringRef kind, bool rotates, const HFBlock &rope,
     if (text.object->get(cap))
       attention.softCap.reset();
   if (failed(readScale(rope, heads, attention.scale)) ||
-      failed(readPositiveOrZero(text, caps, attention.softCap)) ||
-      failed(readVisibility(kind, attention)) ||
+      failed(readPositiveOrZero(text, caps, attention.softCap)))
+    return failure();
+  if (attention.softCap && !isNormalFloat(*attention.softCap))
+    return tooLarge(find(text, caps).key, *attention.softCap);
+  if (failed(readVisibility(kind, attention)) ||
       failed(readValueDim(kind, heads, attention.valueDim)) ||
       failed(readSinks(kind, attention.sinks)) ||
       failed(readTemperature(rotates, rope, attention)))

@@ -76,6 +76,7 @@ public:
                      std::optional<HFAttention> &result) const;
 
 private:
+  InFlightDiagnostic tooLarge(const Twine &key, double number) const;
   LogicalResult readWindow(StringRef kind, std::optional<int64_t> &result,
                            std::string &key) const;
   LogicalResult readResting(bool &some, bool &all) const;
