@@ -9,6 +9,7 @@
 # With --all behind that, every size and type of every configuration; without,
 # they take turns.
 
+import concurrent.futures
 import functools
 import itertools
 import json
@@ -211,16 +212,26 @@ def main():
             by_text = plan.setdefault(dtype, {})
             by_text.setdefault(case.text(dtype), []).append((case, size))
 
+    # Equal functions of several models are compiled once.
+    names = {
+        dtype: {text: f"f{i}" for i, text in enumerate(by_text)}
+        for dtype, by_text in plan.items()
+    }
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        texts = [
+            "\n".join(renamed(text, name) for text, name in of_type.items())
+            for of_type in names.values()
+        ]
+        modules = dict(zip(names, pool.map(Module, texts)))
     number = 0
     for dtype, by_text in plan.items():
-        # Equal functions of several models are compiled once.
-        names = {text: f"f{i}" for i, text in enumerate(by_text)}
-        module = Module("\n".join(renamed(text, name) for text, name in names.items()))
         for text, runs in by_text.items():
             for case, size in runs:
                 for length in case.lengths():
                     number += 1
-                    case.check(module, report, names[text], dtype, size, length, number)
+                    case.check(
+                        modules[dtype], report, names[dtype][text], dtype, size, length, number
+                    )  # fmt: skip
     files = {case.path for case in cases if " with " not in case.label}
     print(f"{len(files)} files, {len(cases)} kinds of layers, {number} calls")
     report.finish()
