@@ -9,16 +9,19 @@
 
 #include "CheckedJSON.h"
 #include "HFRotation.h"
+#include "Rope/IR/Attention.h"
 #include "Rope/IR/RopeOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Tools/mlir-translate/Translation.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/SourceMgr.h"
+#include <limits>
 
 using namespace mlir;
 using namespace mlir::rope;
@@ -34,6 +37,7 @@ public:
 
   void buildTable();
   void buildApply();
+  void buildAttention();
 
 private:
   struct Tables {
@@ -61,6 +65,10 @@ private:
   Tables buildTables(Value positions, Value length);
   Value scaleByLength(Value table, Value length);
   Value placeColumns(Value table, double rest, ArrayRef<Value> sizes);
+  RankedTensorType headsType(int64_t heads, int64_t channels);
+  Value buildRotation(Value x, const Tables &tables, bool inverse = false);
+  Value buildTemperature(Value positions);
+  void buildScoreRegion(Region &region, bool hasTemperature);
 
   ImplicitLocOpBuilder b;
   const HFRotation &rotation;
@@ -186,32 +194,194 @@ void FunctionBuilder::buildTable() {
   func::ReturnOp::create(b, ValueRange{cos, sin});
 }
 
-void FunctionBuilder::buildApply() {
-  OpBuilder::InsertionGuard guard(b);
-  RankedTensorType type = tensorOf({ShapedType::kDynamic, ShapedType::kDynamic,
-                                    rotation.heads, rotation.headDim},
-                                   elementType);
-  func::FuncOp function =
-      beginFunction("rope_apply", {type, positionsType(2)}, type);
-  Value x = function.getArgument(0);
-  Value length = rotation.readsLength() ? function.getArgument(2) : Value();
-  Tables tables = buildTables(function.getArgument(1), length);
+RankedTensorType FunctionBuilder::headsType(int64_t heads, int64_t channels) {
+  return tensorOf({ShapedType::kDynamic, ShapedType::kDynamic, heads, channels},
+                  elementType);
+}
+
+/// Rotates `x`, of the type of heads.
+Value FunctionBuilder::buildRotation(Value x, const Tables &tables,
+                                     bool inverse) {
+  auto type = cast<RankedTensorType>(x.getType());
   Value init = tensor::EmptyOp::create(b, type.getShape(), elementType,
                                        dynamicSizes(x, 0, 2));
-  auto apply = ApplyOp::create(
-      b, TypeRange{type}, x, tables.cos, tables.sin, init,
-      PairingAttr::get(b.getContext(), rotation.pairing),
-      b.getDenseI64ArrayAttr({0, 1}), b.getI64IntegerAttr(rotation.offset),
-      rotation.pairStride ? b.getI64IntegerAttr(*rotation.pairStride)
-                          : IntegerAttr(),
-      /*result_pairing=*/PairingAttr(),
-      rotation.reversed ? b.getUnitAttr() : UnitAttr());
-  func::ReturnOp::create(b, apply.getResults());
+  return ApplyOp::create(
+             b, TypeRange{type}, x, tables.cos, tables.sin, init,
+             PairingAttr::get(b.getContext(), rotation.pairing),
+             b.getDenseI64ArrayAttr({0, 1}),
+             b.getI64IntegerAttr(rotation.offset),
+             rotation.pairStride ? b.getI64IntegerAttr(*rotation.pairStride)
+                                 : IntegerAttr(),
+             /*result_pairing=*/PairingAttr(),
+             rotation.reversed != inverse ? b.getUnitAttr() : UnitAttr())
+      ->getResult(0);
+}
+
+void FunctionBuilder::buildApply() {
+  OpBuilder::InsertionGuard guard(b);
+  RankedTensorType type = headsType(rotation.heads, rotation.headDim);
+  func::FuncOp function =
+      beginFunction("rope_apply", {type, positionsType(2)}, type);
+  Value length = rotation.readsLength() ? function.getArgument(2) : Value();
+  Tables tables = buildTables(function.getArgument(1), length);
+  func::ReturnOp::create(b, buildRotation(function.getArgument(0), tables));
+}
+
+/// The factor of the scores at each position, in f32.
+Value FunctionBuilder::buildTemperature(Value positions) {
+  const HFAttention::Temperature &temperature =
+      *rotation.attention->temperature;
+  auto type = tensorOf(cast<RankedTensorType>(positions.getType()).getShape(),
+                       b.getF32Type());
+  Value init = tensor::EmptyOp::create(b, type.getShape(), b.getF32Type(),
+                                       dynamicSizes(positions, 0, 2));
+  AffineMap map = b.getMultiDimIdentityMap(type.getRank());
+  return linalg::GenericOp::create(
+             b, TypeRange{type}, ValueRange{positions}, ValueRange{init},
+             ArrayRef<AffineMap>{map, map},
+             SmallVector<utils::IteratorType>(type.getRank(),
+                                              utils::IteratorType::parallel),
+             [&](OpBuilder &nested, Location loc, ValueRange args) {
+               ImplicitLocOpBuilder b(loc, nested);
+               auto integer = [&](int64_t value) -> Value {
+                 return arith::ConstantOp::create(b,
+                                                  b.getI64IntegerAttr(value));
+               };
+               auto number = [&](double value) -> Value {
+                 return arith::ConstantOp::create(b, b.getF32FloatAttr(value));
+               };
+               // Below zero as at zero.
+               Value position = arith::MaxSIOp::create(b, args[0], integer(0));
+               Value shifted = arith::AddIOp::create(
+                   b, position, integer(temperature.shift));
+               Value periods = arith::DivSIOp::create(
+                   b, shifted, integer(temperature.period));
+               Value whole =
+                   arith::SIToFPOp::create(b, b.getF32Type(), periods);
+               Value log = math::LogOp::create(
+                   b, arith::AddFOp::create(b, whole, number(1.0)));
+               Value factor = arith::AddFOp::create(
+                   b, arith::MulFOp::create(b, log, number(temperature.weight)),
+                   number(1.0));
+               linalg::YieldOp::create(b, factor);
+             })
+      .getResult(0);
+}
+
+/// What happens to a score: nothing, or the temperature, the soft-cap and the
+/// mask of keys that are too far away on either side.
+void FunctionBuilder::buildScoreRegion(Region &region, bool hasTemperature) {
+  const HFAttention &attention = *rotation.attention;
+  if (!hasTemperature && !attention.softCap && !attention.radius)
+    return;
+  OpBuilder::InsertionGuard guard(b);
+  Type index = b.getIndexType(), f32 = b.getF32Type();
+  SmallVector<Type> types = {f32, index, index, index, index};
+  if (hasTemperature)
+    types.push_back(f32);
+  Block *block = b.createBlock(&region, region.end(), types,
+                               SmallVector<Location>(types.size(), b.getLoc()));
+  auto number = [&](float value) -> Value {
+    return arith::ConstantOp::create(b, b.getF32FloatAttr(value));
+  };
+  Value score = block->getArgument(0);
+  if (hasTemperature)
+    score = arith::MulFOp::create(b, score, block->getArgument(5));
+  if (attention.softCap) {
+    Value cap = number(*attention.softCap);
+    Value ratio = arith::DivFOp::create(b, score, cap);
+    score = arith::MulFOp::create(b, math::TanhOp::create(b, ratio), cap);
+  }
+  if (attention.radius) {
+    Value query = block->getArgument(3), key = block->getArgument(4);
+    Value radius = arith::ConstantIndexOp::create(b, *attention.radius);
+    Value behind =
+        arith::CmpIOp::create(b, arith::CmpIPredicate::sle,
+                              arith::SubIOp::create(b, query, key), radius);
+    Value ahead =
+        arith::CmpIOp::create(b, arith::CmpIPredicate::sle,
+                              arith::SubIOp::create(b, key, query), radius);
+    Value isVisible = arith::AndIOp::create(b, behind, ahead);
+    score = arith::SelectOp::create(
+        b, isVisible, score, number(-std::numeric_limits<float>::infinity()));
+  }
+  YieldOp::create(b, score);
+}
+
+void FunctionBuilder::buildAttention() {
+  OpBuilder::InsertionGuard guard(b);
+  const HFAttention &attention = *rotation.attention;
+  RankedTensorType queryType = headsType(rotation.heads, rotation.headDim);
+  RankedTensorType keyType = headsType(attention.keyHeads, rotation.headDim);
+  RankedTensorType valueType =
+      headsType(attention.keyHeads, attention.valueDim);
+  RankedTensorType resultType = headsType(rotation.heads, attention.valueDim);
+  SmallVector<Type> arguments = {queryType, keyType, valueType,
+                                 positionsType(2)};
+  if (attention.sinks)
+    arguments.push_back(tensorOf(rotation.heads, elementType));
+  func::FuncOp function = beginFunction("attention", arguments, resultType);
+  Value query = function.getArgument(0), key = function.getArgument(1),
+        value = function.getArgument(2), positions = function.getArgument(3);
+  Value sinks = attention.sinks ? function.getArgument(4) : Value();
+  Value length =
+      rotation.readsLength() ? function.getArguments().back() : Value();
+
+  Tables tables;
+  if (rotation.rotates) {
+    tables = buildTables(positions, length);
+    query = buildRotation(query, tables);
+    key = buildRotation(key, tables);
+    if (attention.valuesTurn)
+      value = buildRotation(value, tables);
+  }
+
+  auto loop = [&](Loop loop) {
+    return b.getAffineDimExpr(static_cast<unsigned>(loop));
+  };
+  auto map = [&](ArrayRef<AffineExpr> results) {
+    return AffineMap::get(kNumLoops, 0, results, b.getContext());
+  };
+  AffineExpr batch = loop(Loop::batch), head = loop(Loop::head);
+  AffineExpr keyHead = head.floorDiv(rotation.heads / attention.keyHeads);
+  SmallVector<AffineMap> maps = {
+      map({batch, loop(Loop::query), head, loop(Loop::channel)}),
+      map({batch, loop(Loop::key), keyHead, loop(Loop::channel)}),
+      map({batch, loop(Loop::key), keyHead, loop(Loop::valueChannel)})};
+  SmallVector<Value> scoreOperands;
+  if (attention.temperature) {
+    scoreOperands.push_back(buildTemperature(positions));
+    maps.push_back(map({batch, loop(Loop::query)}));
+  }
+  maps.push_back(
+      map({batch, loop(Loop::query), head, loop(Loop::valueChannel)}));
+
+  auto optional = [&](std::optional<int64_t> number) {
+    return number ? b.getI64IntegerAttr(*number) : IntegerAttr();
+  };
+  Value init =
+      tensor::EmptyOp::create(b, resultType.getShape(), elementType,
+                              dynamicSizes(function.getArgument(0), 0, 2));
+  auto op = AttentionOp::create(
+      b, TypeRange{resultType}, query, key, value, scoreOperands,
+      /*query_offset=*/Value(), /*lengths=*/Value(), sinks,
+      /*query_rotation_operands=*/ValueRange(),
+      /*key_rotation_operands=*/ValueRange(), init,
+      b.getAffineMapArrayAttr(maps), b.getF64FloatAttr(attention.scale),
+      attention.causal ? b.getUnitAttr() : UnitAttr(),
+      optional(attention.window), optional(attention.chunk), RotationAttr(),
+      RotationAttr());
+  buildScoreRegion(op.getRegion(), attention.temperature.has_value());
+  Value result = op.getResult(0);
+  if (attention.valuesTurn)
+    result = buildRotation(result, tables, /*inverse=*/true);
+  func::ReturnOp::create(b, result);
 }
 
 void rope::registerHFConfigDialects(DialectRegistry &registry) {
   registry.insert<RopeDialect, arith::ArithDialect, func::FuncDialect,
-                  linalg::LinalgDialect, tensor::TensorDialect>();
+                  linalg::LinalgDialect, math::MathDialect,
+                  tensor::TensorDialect>();
 }
 
 OwningOpRef<ModuleOp> rope::importHFConfig(MLIRContext *context, StringRef json,
@@ -245,9 +415,12 @@ OwningOpRef<ModuleOp> rope::importHFConfig(MLIRContext *context, StringRef json,
   OwningOpRef<ModuleOp> module = ModuleOp::create(loc);
   for (const HFRotation &rotation : rotations->kinds) {
     FunctionBuilder functions(*module, rotation, rotations->elementType);
-    functions.buildTable();
-    functions.buildApply();
-    // A function named `attention` + suffix is to follow these two.
+    if (rotation.rotates) {
+      functions.buildTable();
+      functions.buildApply();
+    }
+    if (rotation.attention)
+      functions.buildAttention();
   }
   if (failed(verify(*module)))
     return nullptr;

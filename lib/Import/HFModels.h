@@ -33,6 +33,14 @@ enum class HFSections {
   heightWidth, ///< axes 1 and 2 alternate, then the last section has axis 0
 };
 
+/// Which layers see a part of the keys alone, where `layer_types` does not say.
+enum class HFWindows {
+  all,     ///< all layers, if there is a window
+  asked,   ///< those from `max_window_layers` on, if `use_sliding_window`
+  mixed,   ///< `sliding_attention`, and `full_attention` once in a period
+  chunked, ///< `chunked_attention`, and `full_attention` where nothing turns
+};
+
 /// What model types imply. The defaults are the general rules, which hold for
 /// model types that are not known too. Each method changes one of them.
 struct HFModel {
@@ -78,6 +86,34 @@ struct HFModel {
   /// The `rope_parameters` of a configuration that has none, as JSON.
   const char *ropeParameters = nullptr;
 
+  HFWindows windows = HFWindows::all;
+  /// Keys in a window, or a chunk, where the configuration does not say; 0:
+  /// all.
+  int64_t window = 0;
+  /// The full layers of models that have both kinds turn nothing.
+  bool fullRests = false;
+  /// `no_rope_layers` says which layers turn nothing: each fourth by default.
+  bool listsResting = false;
+  /// Queries see keys behind them as well, unless `is_decoder`.
+  bool bidirectional = false;
+  /// A learned logit for each head enters the softmax: in sliding layers, in
+  /// the others.
+  bool slidingSinks = false, fullSinks = false;
+  /// Keys are values as well: they are rotated, and the result turned back.
+  bool valuesTurn = false;
+  /// Weights choose the keys of each query.
+  bool choosesKeys = false;
+  /// Factor of scores where the configuration has no `attention_multiplier`;
+  /// 0: the inverse square root of the following number, or of the channels.
+  double scale = 0.0;
+  /// Default of `query_pre_attn_scalar`; 0: none.
+  double queryScalar = 0.0;
+  /// Default of `attn_logit_softcapping`; 0: none.
+  double softCap = 0.0;
+  /// Channels of a value where the configuration does not say; 0: those of a
+  /// key, -1: hidden size over heads.
+  int64_t valueDim = 0;
+
   constexpr HFModel without() { return rotates = false, *this; }
   constexpr HFModel withoutAt(int64_t hidden) {
     return hiddenWithout = hidden, *this;
@@ -106,6 +142,25 @@ struct HFModel {
   }
   constexpr HFModel axes(HFSections order, int64_t a, int64_t b, int64_t c) {
     return sectionOrder = order, sections = {a, b, c}, *this;
+  }
+  constexpr HFModel sees(HFWindows layers, int64_t keys = 0) {
+    return windows = layers, window = keys, *this;
+  }
+  constexpr HFModel restsInFull() { return fullRests = true, *this; }
+  constexpr HFModel restsByList() { return listsResting = true, *this; }
+  constexpr HFModel looksAhead() { return bidirectional = true, *this; }
+  constexpr HFModel sinks(bool inSliding, bool inFull) {
+    return slidingSinks = inSliding, fullSinks = inFull, *this;
+  }
+  constexpr HFModel turnsValues() { return valuesTurn = true, *this; }
+  constexpr HFModel chooses() { return choosesKeys = true, *this; }
+  constexpr HFModel scaled(double factor) { return scale = factor, *this; }
+  constexpr HFModel scaledBy(double scalar) {
+    return queryScalar = scalar, *this;
+  }
+  constexpr HFModel capped(double cap) { return softCap = cap, *this; }
+  constexpr HFModel value(int64_t channels) {
+    return valueDim = channels, *this;
   }
   constexpr HFModel sizes(int64_t hidden, int64_t queries, int64_t keys) {
     return hiddenSize = hidden, heads = queries, kvHeads = keys, *this;

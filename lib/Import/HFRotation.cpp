@@ -22,11 +22,7 @@ using namespace mlir;
 using namespace mlir::rope;
 namespace json = llvm::json;
 
-/// Limits of sizes, far above published models, that keep what is built small.
-static constexpr int64_t maxHeads = 1 << 16;
-static constexpr int64_t maxHeadDim = 1 << 16;
 static constexpr int64_t maxAxes = 16;
-static constexpr int64_t maxInteger = std::numeric_limits<int32_t>::max();
 
 namespace {
 
@@ -51,8 +47,11 @@ private:
   LogicalResult readKinds(SmallVectorImpl<HFRotation> &kinds);
   LogicalResult readKind(StringRef kind, const HFBlock &rope,
                          HFRotation &rotation);
+  LogicalResult readFlatKinds(const HFBlock &rope,
+                              SmallVectorImpl<HFRotation> &kinds);
+  LogicalResult readAttention(StringRef kind, const HFBlock &rope,
+                              HFRotation &rotation);
 
-  LogicalResult findOfLayers(StringRef kind, StringRef name, HFFound &result);
   LogicalResult readHeads(StringRef kind, HFRotation &rotation);
   LogicalResult readHeadDim(StringRef kind, HFRotation &rotation);
   LogicalResult readWidth(const HFBlock &rope, HFRotation &rotation);
@@ -85,10 +84,11 @@ private:
   HFBlock flatRope;
 
   // Of the kind of layer that is being read.
-  std::string baseKey;  ///< where the base came from
-  int64_t width = 0;    ///< channels of the head that may turn
-  std::string widthKey; ///< where they came from
-  bool isSplit = false; ///< `width` is fixed, apart from channels at rest
+  std::string baseKey;   ///< where the base came from
+  int64_t width = 0;     ///< channels of the head that may turn
+  std::string widthKey;  ///< where they came from
+  bool isSplit = false;  ///< `width` is fixed, apart from channels at rest
+  bool isLatent = false; ///< and the others stand beside it in the file
 };
 
 } // namespace
@@ -110,7 +110,7 @@ FailureOr<HFRotations> Reader::run(StringRef dtype) {
   std::optional<int64_t> size;
   for (StringRef name : {"hidden_size", "max_position_embeddings",
                          "original_max_position_embeddings"})
-    if (failed(readInteger(text, {name}, 1, maxInteger, size)))
+    if (failed(readInteger(text, {name}, 1, maxHFInteger, size)))
       return failure();
 
   HFRotations rotations;
@@ -151,7 +151,7 @@ LogicalResult Reader::checkRotates() {
            << "expected a language model: how an encoder of patches lays its "
            << "grid out over the channels does not stand in this file";
   std::optional<int64_t> hidden;
-  if (failed(readInteger(text, {"hidden_size"}, 1, maxInteger, hidden)))
+  if (failed(readInteger(text, {"hidden_size"}, 1, maxHFInteger, hidden)))
     return failure();
   if (model->hiddenWithout && hidden == model->hiddenWithout)
     return error(text.keyOf("hidden_size"))
@@ -241,15 +241,19 @@ FailureOr<FloatType> Reader::readElementType(StringRef dtype) {
   return type;
 }
 
-/// Whether `object`, in `block`, is the block of the layers called `name`.
-static bool isKind(const json::Object &block, StringRef name,
-                   const json::Object &object) {
+static bool isKindName(StringRef name) {
   static constexpr StringRef names[] = {"full_attention", "sliding_attention",
                                         "chunked_attention", "main",
                                         "compress"};
+  return llvm::is_contained(names, name);
+}
+
+/// Whether `object`, in `block`, is the block of the layers called `name`.
+static bool isKind(const json::Object &block, StringRef name,
+                   const json::Object &object) {
   static constexpr StringRef keys[] = {"rope_theta", "rope_type", "type",
                                        "partial_rotary_factor"};
-  if (llvm::is_contained(names, name))
+  if (isKindName(name))
     return true;
   // A block of one rotation may hold objects that are not for us.
   bool isOne = block.get("rope_type") || block.get("type");
@@ -341,27 +345,34 @@ LogicalResult Reader::readKinds(SmallVectorImpl<HFRotation> &kinds) {
 
   // A block may hold one for each kind of layer; null stands for layers without
   // positions.
-  SmallVector<StringRef> nested;
+  SmallVector<StringRef> nested, resting;
   if (rope) {
-    for (const auto &[key, value] : *rope.object)
+    for (const auto &[key, value] : *rope.object) {
       if (value.getAsObject() &&
           isKind(*rope.object, key, *value.getAsObject()))
         nested.push_back(key);
+      if (value.kind() == json::Value::Null && isKindName(key))
+        resting.push_back(key);
+    }
   }
   isFlat = nested.empty();
   // Where the class has these two, one that is not told has the defaults.
   if (!isFlat && model->layers == HFLayers::fullSliding)
     for (StringRef kind : {"full_attention", "sliding_attention"})
-      if (!llvm::is_contained(nested, kind))
+      if (!llvm::is_contained(nested, kind) &&
+          !llvm::is_contained(resting, kind))
         nested.push_back(kind);
   llvm::sort(nested); // Objects have no order of their own.
+  llvm::sort(resting);
   flatRope = isFlat ? rope : HFBlock();
 
   auto read = [&](StringRef kind, StringRef suffix, const HFBlock &block) {
     HFRotation &rotation = kinds.emplace_back();
     if (!suffix.empty())
       rotation.suffix = ("_" + suffix).str();
-    return readKind(kind, block, rotation);
+    if (failed(readKind(kind, block, rotation)))
+      return failure();
+    return readAttention(kind, block, rotation);
   };
   if (!isFlat) {
     auto isWord = [](char c) { return llvm::isAlnum(c) || c == '_'; };
@@ -371,15 +382,23 @@ LogicalResult Reader::readKinds(SmallVectorImpl<HFRotation> &kinds) {
                << "expected names of letters, digits and '_' for kinds of "
                << "layers, but got " << quoteForMessage(kind);
       HFBlock block;
+      bool isOnly = nested.size() + resting.size() == 1;
       if (failed(readObject(rope, {kind}, block)) ||
-          failed(read(kind, nested.size() > 1 ? kind : "", block)))
+          failed(read(kind, isOnly ? "" : kind, block)))
+        return failure();
+    }
+    for (StringRef kind : resting) {
+      HFRotation &rotation = kinds.emplace_back();
+      rotation.suffix = ("_" + kind).str();
+      rotation.rotates = false;
+      if (failed(readAttention(kind, HFBlock(), rotation)))
         return failure();
     }
     return success();
   }
   switch (model->layers) {
   case HFLayers::one:
-    return read("", "", rope);
+    return readFlatKinds(rope, kinds);
   case HFLayers::fullSliding:
     if (failed(read("full_attention", "full_attention", rope)))
       return failure();
@@ -391,6 +410,39 @@ LogicalResult Reader::readKinds(SmallVectorImpl<HFRotation> &kinds) {
     return read("compress", "compress", rope);
   }
   llvm_unreachable("unknown kinds of layers");
+}
+
+/// Kinds of layers that share one rotation, or have none.
+LogicalResult Reader::readFlatKinds(const HFBlock &rope,
+                                    SmallVectorImpl<HFRotation> &kinds) {
+  SmallVector<HFLayerKind> layers;
+  if (failed(HFAttentionReader(loc, text, *model).readKinds(layers)))
+    return failure();
+  for (const HFLayerKind &layer : layers) {
+    HFRotation &rotation = kinds.emplace_back();
+    rotation.rotates = layer.rotates;
+    bool isOnly = layers.size() == 1;
+    if (!isOnly)
+      rotation.suffix = "_" + layer.name;
+    if (layer.rotates &&
+        failed(readKind(isOnly ? "" : layer.name, rope, rotation)))
+      return failure();
+    if (failed(readAttention(layer.name, rope, rotation)))
+      return failure();
+  }
+  return success();
+}
+
+LogicalResult Reader::readAttention(StringRef kind, const HFBlock &rope,
+                                    HFRotation &rotation) {
+  if (!rotation.rotates && (failed(readHeads(kind, rotation)) ||
+                            failed(readHeadDim(kind, rotation))))
+    return failure();
+  HFHeads heads{rotation.heads, rotation.kvHeads, rotation.headDim,
+                isLatent ? std::optional(rotation.headDim - width)
+                         : std::nullopt};
+  return HFAttentionReader(loc, text, *model)
+      .read(kind, rotation.rotates, rope, heads, rotation.attention);
 }
 
 LogicalResult Reader::readKind(StringRef kind, const HFBlock &rope,
@@ -416,7 +468,7 @@ LogicalResult Reader::readKind(StringRef kind, const HFBlock &rope,
   for (int64_t i = 0; i < rotation.pairs; ++i)
     w.push_back(std::pow(static_cast<long double>(rotation.base),
                          -2.0L * i / dimension));
-  for (double length : {1.0, double(maxInteger)})
+  for (double length : {1.0, double(maxHFInteger)})
     for (long double scaled :
          rotation.scaling ? rotation.scaling.scale(w, length) : w)
       if (!(std::abs(scaled) < (1 << 20)))
@@ -429,48 +481,6 @@ LogicalResult Reader::readKind(StringRef kind, const HFBlock &rope,
 // Heads
 //===----------------------------------------------------------------------===//
 
-/// Looks for what `per_layer_config` says of the layers of `kind`.
-LogicalResult Reader::findOfLayers(StringRef kind, StringRef name,
-                                   HFFound &result) {
-  HFBlock layers;
-  if (failed(readObject(text, {"per_layer_config"}, layers)))
-    return failure();
-  if (!layers || kind.empty())
-    return success();
-  HFFound types = find(text, {"layer_types"});
-  if (!types)
-    return missing(text, "layer_types");
-  const json::Array *kinds = types.value->getAsArray();
-  if (!kinds)
-    return error(types.key)
-           << "expected a list, but got " << describe(*types.value);
-
-  for (const auto &[key, value] : *layers.object) {
-    StringRef index = key;
-    uint64_t layer;
-    if (index.getAsInteger(10, layer) || layer >= kinds->size())
-      return error(StringRef(layers.prefix).drop_back())
-             << "expected layer numbers below " << kinds->size() << ", but got "
-             << quoteForMessage(index);
-    std::optional<StringRef> layerKind = (*kinds)[layer].getAsString();
-    if (!layerKind)
-      return error(types.key)
-             << "expected strings, but got " << describe((*kinds)[layer]);
-    HFBlock config;
-    if (failed(readObject(layers, {index}, config)))
-      return failure();
-    HFFound found = find(config, {name});
-    if (!found || *layerKind != kind)
-      continue;
-    if (result && *result.value != *found.value)
-      return error(found.key) << "expected one value for all layers of kind '"
-                              << kind << "', but got " << describe(*found.value)
-                              << " and " << describe(*result.value);
-    result = found;
-  }
-  return success();
-}
-
 LogicalResult Reader::readHeads(StringRef kind, HFRotation &rotation) {
   // Sizes that a part of a multimodal configuration leaves out are those of
   // its class; a configuration of its own must have them.
@@ -478,12 +488,12 @@ LogicalResult Reader::readHeads(StringRef kind, HFRotation &rotation) {
   bool isSliding = kind == "sliding_attention";
   std::optional<int64_t> heads, kvHeads;
   if (isSliding && failed(readInteger(text, {"swa_num_attention_heads"}, 1,
-                                      maxHeads, heads)))
+                                      maxHFHeads, heads)))
     return failure();
   if (!heads && failed(readInteger(text,
                                    {"num_attention_heads", "n_head", "n_heads",
                                     "num_heads", "decoder_num_attention_heads"},
-                                   1, maxHeads, heads)))
+                                   1, maxHFHeads, heads)))
     return failure();
   if (!heads && isPart && model->heads)
     heads = model->heads;
@@ -514,7 +524,7 @@ LogicalResult Reader::readHeads(StringRef kind, HFRotation &rotation) {
   if (groups)
     names.push_back("multi_query_group_num");
   HFFound found;
-  if (failed(findOfLayers(kind, "num_key_value_heads", found)))
+  if (failed(findOfLayers(text, kind, "num_key_value_heads", found)))
     return failure();
   if (!found)
     found = find(text, names);
@@ -522,7 +532,7 @@ LogicalResult Reader::readHeads(StringRef kind, HFRotation &rotation) {
     kvHeads = 1;
   } else if (found) {
     int64_t value;
-    if (failed(toInteger(found, 1, maxHeads, value)))
+    if (failed(toInteger(found, 1, maxHFHeads, value)))
       return failure();
     kvHeads = value;
   } else if (isPart && model->kvHeads && model->heads == *heads) {
@@ -549,10 +559,12 @@ LogicalResult Reader::readHeadDim(StringRef kind, HFRotation &rotation) {
   bool useLatent = true;
   std::optional<int64_t> rotary, rest;
   if (failed(readBool(text, "use_mla", useLatent)) ||
-      failed(readInteger(text, {"qk_rope_head_dim"}, 0, maxHeadDim, rotary)) ||
-      failed(readInteger(text, {"qk_nope_head_dim"}, 0, maxHeadDim, rest)))
+      failed(
+          readInteger(text, {"qk_rope_head_dim"}, 0, maxHFHeadDim, rotary)) ||
+      failed(readInteger(text, {"qk_nope_head_dim"}, 0, maxHFHeadDim, rest)))
     return failure();
   isSplit = useLatent && rotary.value_or(0) > 0;
+  isLatent = isSplit && rest;
   if (isSplit) {
     bool isInterleaved = model->interleaved;
     if (failed(readBool(text, "rope_interleave", isInterleaved)))
@@ -568,7 +580,7 @@ LogicalResult Reader::readHeadDim(StringRef kind, HFRotation &rotation) {
     headDim = *rest + *rotary;
   } else {
     HFFound found;
-    if (failed(findOfLayers(kind, "head_dim", found)))
+    if (failed(findOfLayers(text, kind, "head_dim", found)))
       return failure();
     SmallVector<StringRef> names;
     if (kind == "sliding_attention")
@@ -586,7 +598,7 @@ LogicalResult Reader::readHeadDim(StringRef kind, HFRotation &rotation) {
       found = find(text, {"head_dim", "attention_head_dim", "kv_channels"});
     if (found) {
       int64_t value;
-      if (failed(toInteger(found, 1, maxHeadDim, value)))
+      if (failed(toInteger(found, 1, maxHFHeadDim, value)))
         return failure();
       headDim = value;
       if (!isSplit)
@@ -601,7 +613,7 @@ LogicalResult Reader::readHeadDim(StringRef kind, HFRotation &rotation) {
   if (!headDim) {
     std::optional<int64_t> hidden;
     if (failed(readInteger(text, {"hidden_size", "n_embd", "d_model", "dim"}, 1,
-                           maxInteger, hidden)))
+                           maxHFInteger, hidden)))
       return failure();
     if (!hidden && text.object != root.object && model->hiddenSize)
       hidden = model->hiddenSize;
@@ -614,13 +626,13 @@ LogicalResult Reader::readHeadDim(StringRef kind, HFRotation &rotation) {
              << *hidden;
     headDim = *hidden / rotation.heads;
     widthKey = text.keyOf("hidden_size");
-    if (*headDim > maxHeadDim)
+    if (*headDim > maxHFHeadDim)
       return error(text.keyOf("hidden_size"))
-             << "expected heads of at most " << maxHeadDim
+             << "expected heads of at most " << maxHFHeadDim
              << " channels, but got " << *headDim;
   }
-  if (rotation.heads * *headDim > maxInteger)
-    return error(text.keyOf("head_dim")) << "expected at most " << maxInteger
+  if (rotation.heads * *headDim > maxHFInteger)
+    return error(text.keyOf("head_dim")) << "expected at most " << maxHFInteger
                                          << " channels in all heads, but got "
                                          << rotation.heads << " x " << *headDim;
   rotation.headDim = *headDim;
@@ -732,7 +744,7 @@ LogicalResult Reader::readMaxLength(int64_t &result) {
                          {"max_position_embeddings", "n_positions",
                           "seq_length", "max_seq_len", "max_sequence_length",
                           "model_max_length"},
-                         1, maxInteger, length)))
+                         1, maxHFInteger, length)))
     return failure();
   if (!length)
     return missing(text, "max_position_embeddings");
@@ -745,9 +757,9 @@ LogicalResult Reader::readOriginalLength(const HFBlock &rope, int64_t &result) {
   // blocks of single kinds of layers are complete.
   static constexpr StringRef name = "original_max_position_embeddings";
   std::optional<int64_t> length;
-  if (isFlat && failed(readInteger(text, {name}, 1, maxInteger, length)))
+  if (isFlat && failed(readInteger(text, {name}, 1, maxHFInteger, length)))
     return failure();
-  if (!length && failed(readInteger(rope, {name}, 1, maxInteger, length)))
+  if (!length && failed(readInteger(rope, {name}, 1, maxHFInteger, length)))
     return failure();
   if (!length && model->originalLength)
     length = model->originalLength;
@@ -897,8 +909,8 @@ LogicalResult Reader::readDynamic(const HFBlock &rope, bool needsFactor,
   double factor;
   std::optional<int64_t> trained;
   if (failed(requirePositive(rope, "factor", factor)) ||
-      failed(
-          readInteger(text, {"max_trained_positions"}, 1, maxInteger, trained)))
+      failed(readInteger(text, {"max_trained_positions"}, 1, maxHFInteger,
+                         trained)))
     return failure();
   if (!trained) {
     int64_t length;
@@ -909,11 +921,6 @@ LogicalResult Reader::readDynamic(const HFBlock &rope, bool needsFactor,
   rotation.scaling = DynamicNtkAttr::get(builder.getContext(), number(factor),
                                          number(*trained));
   return success();
-}
-
-/// `0.1 weight ln(factor) + 1`, as the magnitude of YaRN.
-static double yarnMagnitude(double factor, double weight) {
-  return factor <= 1 ? 1.0 : 0.1 * weight * std::log(factor) + 1.0;
 }
 
 LogicalResult Reader::readYarn(const HFBlock &rope, StringRef type,

@@ -13,6 +13,7 @@
 #ifndef ROPE_LIB_IMPORT_HFROTATION_H
 #define ROPE_LIB_IMPORT_HFROTATION_H
 
+#include "HFAttention.h"
 #include "Rope/IR/RopeDialect.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/Support/JSON.h"
@@ -21,7 +22,7 @@
 
 namespace mlir::rope {
 
-/// The rotary embedding of one kind of layer.
+/// The rotary embedding and the attention of one kind of layer.
 struct HFRotation {
   /// What follows the names of its functions: empty, or `_full_attention`.
   std::string suffix;
@@ -32,6 +33,7 @@ struct HFRotation {
   int64_t headDim = 0; ///< channels of a query or key head
 
   // Which channels turn.
+  bool rotates = true; ///< where not, only heads and attention have meaning
   int64_t pairs = 0;   ///< pairs that turn
   int64_t columns = 0; ///< pairs of the model's table, with those at rest
   int64_t offset = 0;  ///< first rotated channel
@@ -53,6 +55,9 @@ struct HFRotation {
   std::optional<double> longMagnitude;
   int64_t longFrom = 0;
 
+  /// Nothing where the keys are not those of the queries' positions.
+  std::optional<HFAttention> attention;
+
   /// Whether the number of positions in use changes the table.
   bool readsLength() const {
     return longMagnitude || (scaling && scaling.isLengthDependent());
@@ -62,7 +67,7 @@ struct HFRotation {
 /// The rotary embeddings of a model.
 struct HFRotations {
   FloatType elementType; ///< of queries and keys
-  SmallVector<HFRotation> kinds;
+  SmallVector<HFRotation, 2> kinds;
 };
 
 /// Reads the configuration `root`. `dtype` is as in `HFImportOptions`. Errors

@@ -186,3 +186,58 @@ HFValues::requirePositives(const HFBlock &block, StringRef name, int64_t count,
       return failure();
   return success();
 }
+
+LogicalResult
+HFValues::readLayerTypes(const HFBlock &text,
+                         SmallVectorImpl<StringRef> &result) const {
+  HFFound found = find(text, {"layer_types"});
+  if (!found)
+    return success();
+  const json::Array *list = found.value->getAsArray();
+  if (!list)
+    return error(found.key)
+           << "expected a list, but got " << describe(*found.value);
+  for (const json::Value &element : *list) {
+    std::optional<StringRef> kind = element.getAsString();
+    if (!kind)
+      return error(found.key)
+             << "expected strings, but got " << describe(element);
+    result.push_back(*kind);
+  }
+  return success();
+}
+
+LogicalResult HFValues::findOfLayers(const HFBlock &text, StringRef kind,
+                                     StringRef name, HFFound &result) const {
+  HFBlock layers;
+  if (failed(readObject(text, {"per_layer_config"}, layers)))
+    return failure();
+  if (!layers || kind.empty())
+    return success();
+  if (!find(text, {"layer_types"}))
+    return missing(text, "layer_types");
+  SmallVector<StringRef> kinds;
+  if (failed(readLayerTypes(text, kinds)))
+    return failure();
+
+  for (const auto &[key, value] : *layers.object) {
+    StringRef index = key;
+    uint64_t layer;
+    if (index.getAsInteger(10, layer) || layer >= kinds.size())
+      return error(StringRef(layers.prefix).drop_back())
+             << "expected layer numbers below " << kinds.size() << ", but got "
+             << quoteForMessage(index);
+    HFBlock config;
+    if (failed(readObject(layers, {index}, config)))
+      return failure();
+    HFFound found = find(config, {name});
+    if (!found || kinds[layer] != kind)
+      continue;
+    if (result && *result.value != *found.value)
+      return error(found.key) << "expected one value for all layers of kind '"
+                              << kind << "', but got " << describe(*found.value)
+                              << " and " << describe(*result.value);
+    result = found;
+  }
+  return success();
+}

@@ -12,10 +12,16 @@
 #include "mlir/IR/Location.h"
 #include "mlir/Support/LLVM.h"
 #include "llvm/Support/JSON.h"
+#include <limits>
 #include <optional>
 #include <string>
 
 namespace mlir::rope {
+
+/// Limits of sizes, far above published models, that keep what is built small.
+inline constexpr int64_t maxHFHeads = 1 << 16;
+inline constexpr int64_t maxHFHeadDim = 1 << 16;
+inline constexpr int64_t maxHFInteger = std::numeric_limits<int32_t>::max();
 
 /// An object of the configuration, or none, and the keys that lead to it.
 struct HFBlock {
@@ -73,12 +79,18 @@ public:
                            std::optional<StringRef> &result) const;
   LogicalResult readObject(const HFBlock &block, Names names,
                            HFBlock &result) const;
+  /// The strings of `layer_types` in `text`; empty where there is none.
+  LogicalResult readLayerTypes(const HFBlock &text,
+                               SmallVectorImpl<StringRef> &result) const;
+  /// Looks for what `per_layer_config` in `text` says of the layers of `kind`.
+  LogicalResult findOfLayers(const HFBlock &text, StringRef kind,
+                             StringRef name, HFFound &result) const;
 
   /// What a value is, to end a message with.
   static std::string describe(const llvm::json::Value &value);
   static std::string describe(double number);
 
-private:
+protected:
   Location loc;
 };
 

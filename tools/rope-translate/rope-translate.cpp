@@ -123,7 +123,13 @@ int main(int argc, char **argv) {
   cl::ParseCommandLineOptions(
       argc, argv,
       "Makes rope dialect IR of other formats\n\n"
-      "  rope-translate --import-hf-config config.json -o model.mlir\n");
+      "  rope-translate --import-hf-config config.json -o model.mlir\n\n"
+      "An imported module holds, for each kind of layer, "
+      "rope_table(positions),\n"
+      "rope_apply(x, positions) and attention(q, k, v, positions). Attention\n"
+      "sinks, where a model has them, follow the positions; the length in "
+      "use,\n"
+      "where it matters, is the last argument of all three.\n");
   if (!translation)
     return fail("expected a translation, such as --import-hf-config");
 

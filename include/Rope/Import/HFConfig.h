@@ -45,12 +45,24 @@ void registerHFConfigDialects(DialectRegistry &registry);
 ///       -> (cos, sin : tensor<?xNxf32>)
 ///   rope_applySUFFIX(x : tensor<?x?xHxDxT>, positions : tensor<?x?xi64>)
 ///       -> tensor<?x?xHxDxT>
+///   attentionSUFFIX(q : tensor<?x?xHxDxT>, k : tensor<?x?xHkxDxT>,
+///                   v : tensor<?x?xHkxDvxT>, positions : tensor<?x?xi64>)
+///       -> tensor<?x?xHxDvxT>
 ///
 /// where `x` is [batch, sequence, query head, channel] and `N` counts every
 /// pair of the table, those that do not turn included. Positions of models with
 /// several position axes have that axis in front; functions of models whose
 /// frequencies depend on the number of positions in use take it as a last
 /// argument of type i64.
+///
+/// `attention` rotates q and k, and scales, caps and masks scores as the model
+/// does: causally, but for encoders, in the kind's window or chunk. Indices in
+/// the sequence decide what is visible, `positions` the rotation alone. Models
+/// whose softmax has a learned logit for each head take these, `sinks :
+/// tensor<HxT>`, behind the positions. What stands between a projection and the
+/// rotation, such as a norm, is the caller's. Layers without rotation have
+/// `attention` alone. Layers whose keys are compressed, or chosen by weights of
+/// the model, have none.
 ///
 /// Returns null after an error that names `fileName` and the key, reported at
 /// a location in that file through the context's diagnostic engine.
