@@ -103,7 +103,27 @@ void rope::buildRopeToLLVMPipeline(OpPassManager &pm,
   pm.addPass(createSetTarget(target));
 }
 
+void rope::buildRopeOptimizePipeline(
+    OpPassManager &pm, const RopeOptimizePipelineOptions &options) {
+  FuseAttentionOptions attention;
+  attention.keyRotation = options.keyRotation;
+  attention.l2Bytes = options.l2Bytes;
+  attention.vectorBits = options.vectorBits;
+  attention.threads = options.threads;
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  pm.addNestedPass<func::FuncOp>(createFuseAttention(attention));
+  pm.addNestedPass<func::FuncOp>(createFuseCacheAppend());
+  pm.addNestedPass<func::FuncOp>(createFuseProjection());
+  pm.addNestedPass<func::FuncOp>(createFuseMatmul());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+}
+
 void rope::registerPipelines() {
+  PassPipelineRegistration<RopeOptimizePipelineOptions>(
+      "rope-optimize", "Fold rotations into the operations around them",
+      buildRopeOptimizePipeline);
   PassPipelineRegistration<RopeToLLVMPipelineOptions>(
       "rope-to-llvm",
       "Lower rope operations, and what stands around them, to the llvm dialect",

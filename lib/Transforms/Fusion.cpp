@@ -47,3 +47,11 @@ void rope::reportLeft(Operation *rotation, StringRef name,
   remark::missed(rotation->getLoc(), options("left", rotation, name))
       << "rotation left: " << reason.str();
 }
+
+void rope::reportOther(Operation *op, StringRef name, bool wasFused,
+                       const Twine &what) {
+  remark::detail::InFlightRemark remark =
+      wasFused ? remark::passed(op->getLoc(), options("fused", op, name))
+               : remark::missed(op->getLoc(), options("left", op, name));
+  remark << what.str();
+}

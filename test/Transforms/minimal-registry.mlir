@@ -1,5 +1,6 @@
 // RUN: rope-minimal-opt %s --pass-pipeline='builtin.module(func.func(rope-lower-frequencies))' | FileCheck %s --check-prefix=FREQUENCIES
 // RUN: rope-minimal-opt %s --pass-pipeline='builtin.module(func.func(rope-fuse-table))' | FileCheck %s --check-prefix=FUSE
+// RUN: rope-minimal-opt %s --pass-pipeline='builtin.module(func.func(rope-fuse-attention))' | FileCheck %s --check-prefix=ATTENTION
 // RUN: rope-minimal-opt %s --rope-expose-c-interface | FileCheck %s --check-prefix=EXPOSE
 // RUN: rope-minimal-opt %s --pass-pipeline='builtin.module(func.func(convert-rope-to-linalg))' | FileCheck %s --check-prefix=LINALG
 // RUN: rope-minimal-opt %s --pass-pipeline='builtin.module(func.func(convert-rope-to-linalg,rope-vectorize))' | FileCheck %s --check-prefix=VECTOR
@@ -10,6 +11,7 @@
 
 // FREQUENCIES: linalg.generic
 // FUSE: scf.for
+// ATTENTION: rotate_query
 // EXPOSE: bufferization.materialize_in_destination
 // LINALG: linalg.generic
 // VECTOR: vector.load
@@ -39,4 +41,16 @@ func.func @memrefs(%p: memref<2x?xi32>, %f: memref<?xi64>, %w: memref<?xf64>, %q
   rope.apply ins(%y, %c, %s : memref<?x?xbf16>, memref<?x?xf32>, memref<?x?xf32>)
              outs(%y : memref<?x?xbf16>) {pairing = #rope.pairing<interleaved>, position_dims = array<i64: 0>, offset = 3}
   return
+}
+
+func.func @attention(%q: tensor<2x?x8xf32>, %k: tensor<2x?x8xf32>, %c: tensor<?x4xf32>, %s: tensor<?x4xf32>, %init: tensor<2x?x8xf32>) -> tensor<2x?x8xf32> {
+  %y = rope.apply ins(%q, %c, %s : tensor<2x?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>)
+                  outs(%init : tensor<2x?x8xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 1>}
+  %o = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (h, i, d)>,
+                                        affine_map<(b, h, i, j, d, e) -> (h, j, d)>,
+                                        affine_map<(b, h, i, j, d, e) -> (h, j, e)>,
+                                        affine_map<(b, h, i, j, d, e) -> (h, i, e)>]}
+         ins(%y, %k, %k : tensor<2x?x8xf32>, tensor<2x?x8xf32>, tensor<2x?x8xf32>)
+         outs(%init : tensor<2x?x8xf32>)
+  return %o : tensor<2x?x8xf32>
 }

@@ -22,6 +22,8 @@ struct FusionCandidate {
   /// What no longer goes through memory, in bytes; absent where sizes are known
   /// only at run time.
   std::optional<int64_t> bytesSaved;
+  /// The operand of `target` that is rotated, where it has several.
+  OpOperand *operand = nullptr;
 };
 
 /// Decides about a fusion that is possible: nothing to make it, else the reason
@@ -33,6 +35,11 @@ using FusionControlFn =
 /// nothing else uses it; null else.
 TableOp findOwnTable(ApplyOp apply);
 
+/// Decides about a table whose rows an attention can make itself: nothing to do
+/// so, else the reason not to, which the remark states.
+using TableControlFn =
+    std::function<std::optional<std::string>(TableOp, AttentionOp)>;
+
 /// The bytes of a value of static shape, if they fit 63 bits.
 std::optional<int64_t> getStaticBytes(Value value);
 
@@ -42,6 +49,11 @@ void reportFused(const FusionCandidate &candidate, StringRef name);
 /// Emits the remark, in the category of pass `name`, that `rotation` was left,
 /// and why.
 void reportLeft(Operation *rotation, StringRef name, const Twine &reason);
+
+/// Emits the remark, in the category of pass `name`, that something else than a
+/// rotation was fused, or left. `what` says what and why.
+void reportOther(Operation *op, StringRef name, bool wasFused,
+                 const Twine &what);
 
 } // namespace mlir::rope
 

@@ -8,6 +8,7 @@
 #ifndef ROPE_TRANSFORMS_PASSES_H
 #define ROPE_TRANSFORMS_PASSES_H
 
+#include "Rope/Transforms/CostModel.h"
 #include "Rope/Transforms/Fusion.h"
 #include "mlir/Dialect/Linalg/IR/LinalgInterfaces.h"
 #include "mlir/Pass/Pass.h"
@@ -19,9 +20,6 @@ class SymbolTable;
 } // namespace mlir
 
 namespace mlir::rope {
-
-class ApplyOp;
-class AttentionOp;
 
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION
@@ -54,6 +52,17 @@ LogicalResult fuseMatmul(RewriterBase &rewriter, linalg::LinalgOp contraction,
 LogicalResult fuseProjection(RewriterBase &rewriter, ApplyOp apply,
                              const FuseProjectionOptions &options,
                              const FusionControlFn &control = nullptr);
+
+/// Turns each attention that is written in linalg below `root`, and whose
+/// queries or keys are rotated, into a rope.attention.
+void raiseAttention(RewriterBase &rewriter, Operation *root);
+
+/// Folds the rotations that make the query and the key of `attention` into it
+/// unless `control` has a reason not to, and then the tables that make cosine
+/// and sine of nothing else unless `tableControl` has.
+void foldRotations(RewriterBase &rewriter, AttentionOp attention,
+                   const FusionControlFn &control,
+                   const TableControlFn &tableControl);
 
 /// Patterns that turn frequency chains into constants, or into code where they
 /// read a length, and give exact tables their frequencies in turns.

@@ -123,6 +123,50 @@ def FuseProjection : Pass<"rope-fuse-projection"> {
     "::mlir::tensor::TensorDialect"];
 }
 
+def FuseAttention : Pass<"rope-fuse-attention"> {
+  let summary = "Fold rotations into attention";
+  let description = [{
+    Turns products of queries and keys, one of which `rope.apply` made, whose
+    scores go through scalar operations and a softmax into a product with
+    values, all written in linalg on tensors, into one `rope.attention`. What
+    happens to a score goes to its region, masks become score operands, a factor
+    becomes its scale, and the comparisons `j <= i + offset` and
+    `i + offset - j < window` that select minus infinity become its attributes.
+    Heads that `linalg` repeats for groups of query heads are read where they
+    are. Scores are then f32 (f64) throughout, and a row that sees nothing gets
+    zeros where softmax makes NaN.
+
+    Then folds each `rope.apply` that makes the query or the key of a
+    `rope.attention` into it, through casts and transpositions, and the
+    `rope.table` that makes the cosine and sine of nothing else. Queries are
+    always rotated as they are loaded. Keys are where the cost model says so;
+    otherwise the rotation stays, for a projection or a cache that can take it.
+
+    A remark says of each rotation, table and product what was done or why not.
+  }];
+  let options = [
+    Option<"keyRotation", "key-rotation", "::mlir::rope::KeyRotation",
+           /*default=*/"::mlir::rope::KeyRotation::automatic",
+           "Where keys are rotated", [{::llvm::cl::values(
+             clEnumValN(::mlir::rope::KeyRotation::automatic, "auto",
+                        "where the cost model says"),
+             clEnumValN(::mlir::rope::KeyRotation::once, "once",
+                        "before attention"),
+             clEnumValN(::mlir::rope::KeyRotation::load, "load",
+                        "as attention loads them"))}]>,
+    Option<"l2Bytes", "l2-bytes", "int64_t", /*default=*/"0",
+           "Size of the second cache; the module's target description where 0">,
+    Option<"vectorBits", "vector-bits", "int64_t", /*default=*/"0",
+           "Width of a vector register; the module's target description where "
+           "0">,
+    Option<"threads", "threads", "int64_t", /*default=*/"0",
+           "Number of threads; the module's target description where 0">,
+  ];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::rope::RopeDialect",
+    "::mlir::tensor::TensorDialect"];
+}
+
 def LowerFrequencies : Pass<"rope-lower-frequencies"> {
   let summary = "Turn frequency chains into constants and code";
   let description = [{
