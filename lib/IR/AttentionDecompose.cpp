@@ -308,9 +308,10 @@ OnlineAttentionOp::decomposeOperation(OpBuilder &builder) {
 // attention
 //===----------------------------------------------------------------------===//
 
-/// The rotated operand, in a tensor of its own.
+/// The rotated operand, in a tensor of its own, of the elements that scores are
+/// computed in.
 static Value rotate(ImplicitLocOpBuilder &b, Value x, RotationAttr rotation,
-                    ValueRange operands) {
+                    ValueRange operands, FloatType accumulator) {
   if (!rotation)
     return x;
   Value cos = operands[0], sin = operands[1];
@@ -331,9 +332,8 @@ static Value rotate(ImplicitLocOpBuilder &b, Value x, RotationAttr rotation,
     cos = table.getResult(0);
     sin = table.getResult(1);
   }
-  Value empty =
-      tensor::EmptyOp::create(b, tensor::getMixedSizes(b, b.getLoc(), x),
-                              getElementTypeOrSelf(x.getType()));
+  Value empty = tensor::EmptyOp::create(
+      b, tensor::getMixedSizes(b, b.getLoc(), x), accumulator);
   return buildApply(b, rotation, x, cos, sin, empty)->getResult(0);
 }
 
@@ -364,10 +364,10 @@ AttentionOp::decomposeOperation(OpBuilder &builder) {
   ImplicitLocOpBuilder b(getLoc(), builder);
   MLIRContext *context = getContext();
   FloatType type = getAccumulatorType();
-  Value query =
-      rotate(b, getQuery(), getQueryRotationAttr(), getQueryRotationOperands());
+  Value query = rotate(b, getQuery(), getQueryRotationAttr(),
+                       getQueryRotationOperands(), type);
   Value key =
-      rotate(b, getKey(), getKeyRotationAttr(), getKeyRotationOperands());
+      rotate(b, getKey(), getKeyRotationAttr(), getKeyRotationOperands(), type);
 
   AffineMap outputMap = getMap(getInitsMutable()[0]);
   Value output = getInits()[0];

@@ -331,7 +331,7 @@ FailureOr<SmallVector<Value>> ApplyOp::decomposeOperation(OpBuilder &builder) {
   AffineMap ofX = b.getMultiDimIdentityMap(rank);
   AffineMap ofTable = AffineMap::get(rank, 0, tableDims, getContext());
 
-  FloatType element = floatElement(getX()),
+  FloatType element = floatElement(getInit()),
             tableElement = floatElement(getCos());
   // 16-bit elements do not need more than f32, and f64 to 16 bits is a call.
   bool wide = element.isF64() || (element.isF32() && tableElement.isF64());

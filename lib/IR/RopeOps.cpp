@@ -410,16 +410,21 @@ LogicalResult ApplyOp::verify() {
     return failure();
   ShapedType x = shaped(getX()), init = shaped(getInit()),
              cos = shaped(getCos());
-  if (x.getRank() == 0 || x.getElementType() != init.getElementType() ||
+  if (x.getRank() == 0 ||
       !llvm::equal(x.getShape(), init.getShape(), areCompatible))
     return emitOpError("(apply_c2) expected 'x' and the destination to have "
-                       "one shape and element type, and one dimension or "
-                       "more, but got ")
+                       "one shape, and one dimension or more, but got ")
            << x << " and " << init;
-  if (!isSupportedFloat(x.getElementType()))
+  Type element = x.getElementType(), result = init.getElementType();
+  if (!isSupportedFloat(element))
     return emitOpError("(apply_c2) expected elements of f16, bf16, f32 or f64, "
                        "but got ")
-           << x.getElementType();
+           << element;
+  if (result != element &&
+      (!isSupportedFloat(result) ||
+       result.getIntOrFloatBitWidth() <= element.getIntOrFloatBitWidth()))
+    return emitOpError("(apply_c2) expected a destination of ")
+           << element << " or wider floats, but got " << init;
   auto emit = [&] { return emitOpError(); };
   if (failed(verifyCosSin(emit, "apply_c3", cos, shaped(getSin()))) ||
       failed(verifyApply(emit, {x, cos.getShape(), getPairing(),

@@ -157,8 +157,7 @@ private:
               AffineMap map, const Parts &parts, ArrayRef<Value> tables,
               Value destination);
   Value prepare(Value operand, AffineMap map, Loop inner, const Parts &parts,
-                RotationAttr rotation, ValueRange rotationOperands,
-                Value rotated, Value wide);
+                RotationAttr rotation, ValueRange rotationOperands, Value wide);
   void pack(const ScoreOperand &operand, const Parts &parts,
             OpFoldResult start);
 
@@ -188,7 +187,7 @@ private:
   Value batch, firstHead, firstQuery, offset, numBlocks, chunkBlocks;
   Value numKeys;
   OpFoldResult channels, valueChannels;
-  Value queryTile, rotatedKeys, wideKeys, wideValues, outputTile;
+  Value queryTile, wideKeys, wideValues, outputTile;
   Value transposed, acc, maxima, sums, positions, scores, correction;
   SmallVector<Value> queryTables, keyTables;
 };
@@ -553,11 +552,11 @@ Value AttentionTiler::positionOf(Value query) { return add(query, offset); }
 void AttentionTiler::allocate() {
   OpFoldResult count = b.getIndexAttr(maxBlocks), lanes = b.getIndexAttr(rows);
   OpFoldResult keys = b.getIndexAttr(kKeys);
-  queryTile = alloc({lanes, channels}, floatElement(op.getQuery()));
+  // What is rotated is not rounded again.
+  queryTile = alloc({lanes, channels},
+                    queryRotation ? type : floatElement(op.getQuery()));
   outputTile = alloc({lanes, valueChannels}, floatElement(op.getInits()[0]));
-  if (keyRotation)
-    rotatedKeys = alloc({keys, channels}, floatElement(op.getKey()));
-  if (floatElement(op.getKey()) != type)
+  if (keyRotation || floatElement(op.getKey()) != type)
     wideKeys = alloc({keys, channels}, type);
   if (floatElement(op.getValue()) != type)
     wideValues = alloc({keys, valueChannels}, type);
@@ -748,32 +747,26 @@ void AttentionTiler::emitKeys() {
            min(constant(kKeys), sub(end, loop.getInductionVar())));
 }
 
-/// The keys or values of a tile in scratch memory, rotated and widened. Null
+/// The keys or values of a tile in scratch memory, rotated or widened. Null
 /// where they can be read in place.
 Value AttentionTiler::prepare(Value operand, AffineMap map, Loop inner,
                               const Parts &parts, RotationAttr rotation,
-                              ValueRange rotationOperands, Value rotated,
-                              Value wide) {
+                              ValueRange rotationOperands, Value wide) {
+  if (!wide)
+    return Value();
   OpFoldResult size = inner == Loop::channel ? channels : valueChannels;
-  OpFoldResult count = parts[unsigned(Loop::key)].size;
-  SmallVector<Loop> loops = {Loop::key, inner}, kept;
   if (rotation) {
     OpFoldResults strides(kNumLoops, b.getIndexAttr(1));
     strides[unsigned(Loop::key)] = size;
     rotate(rotation, rotationOperands, operand, map, parts, keyTables,
-           tileView(rotated, operand, map, parts, strides));
+           tileView(wide, operand, map, parts, strides));
+    return wide;
   }
-  if (!wide)
-    return rotation ? rotated : Value();
-  Value tile;
-  if (rotation) {
-    tile = row(rotated, {}, {count, size});
-    kept = loops;
-  } else {
-    tile = tileOf(operand, map, parts, {Loop::batch, Loop::head}, kept);
-  }
-  generic({tile}, {projectMap(mapOf(kept), loops)},
-          row(wide, {}, {count, size}), b.getMultiDimIdentityMap(2),
+  SmallVector<Loop> kept;
+  Value tile = tileOf(operand, map, parts, {Loop::batch, Loop::head}, kept);
+  generic({tile}, {projectMap(mapOf(kept), {Loop::key, inner})},
+          row(wide, {}, {parts[unsigned(Loop::key)].size, size}),
+          b.getMultiDimIdentityMap(2),
           [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
             return toFloat(b, arguments[0], type);
           });
@@ -785,9 +778,9 @@ void AttentionTiler::emitTile(Value start, Value count) {
       Part{batch, b.getIndexAttr(1)}, Part{firstHead, b.getIndexAttr(1)},
       Part{b.getIndexAttr(0), b.getIndexAttr(1)}, Part{start, count}};
   Value keys = prepare(op.getKey(), keyMap, Loop::channel, parts, keyRotation,
-                       op.getKeyRotationOperands(), rotatedKeys, wideKeys);
+                       op.getKeyRotationOperands(), wideKeys);
   Value values = prepare(op.getValue(), valueMap, Loop::valueChannel, parts,
-                         nullptr, {}, nullptr, wideValues);
+                         nullptr, {}, wideValues);
   forEachBlock([&](Value block) {
     Part part = queriesOf(block);
     Value first = positionOf(value(part.offset));

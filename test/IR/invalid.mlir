@@ -434,7 +434,7 @@ func.func @apply_c1_mixed(%x: memref<2x4xf32>, %t: tensor<2x2xf32>) {
 // -----
 
 func.func @apply_c2_shape(%x: tensor<2x4xf32>, %y: tensor<2x5xf32>, %t: tensor<2x2xf32>) {
-  // expected-error @below {{(apply_c2) expected 'x' and the destination to have one shape and element type, and one dimension or more, but got 'tensor<2x4xf32>' and 'tensor<2x5xf32>'}}
+  // expected-error @below {{(apply_c2) expected 'x' and the destination to have one shape, and one dimension or more, but got 'tensor<2x4xf32>' and 'tensor<2x5xf32>'}}
   %0 = rope.apply ins(%x, %t, %t : tensor<2x4xf32>, tensor<2x2xf32>, tensor<2x2xf32>) outs(%y : tensor<2x5xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
   return
 }
@@ -442,7 +442,7 @@ func.func @apply_c2_shape(%x: tensor<2x4xf32>, %y: tensor<2x5xf32>, %t: tensor<2
 // -----
 
 func.func @apply_c2_rank(%x: tensor<f32>, %t: tensor<0xf32>) {
-  // expected-error @below {{(apply_c2) expected 'x' and the destination to have one shape and element type, and one dimension or more, but got 'tensor<f32>' and 'tensor<f32>'}}
+  // expected-error @below {{(apply_c2) expected 'x' and the destination to have one shape, and one dimension or more, but got 'tensor<f32>' and 'tensor<f32>'}}
   %0 = rope.apply ins(%x, %t, %t : tensor<f32>, tensor<0xf32>, tensor<0xf32>) outs(%x : tensor<f32>) {pairing = #rope.pairing<half>, position_dims = array<i64>}
   return
 }
@@ -450,7 +450,7 @@ func.func @apply_c2_rank(%x: tensor<f32>, %t: tensor<0xf32>) {
 // -----
 
 func.func @apply_c2_elements_differ(%x: tensor<2x4xf32>, %y: tensor<2x4xf16>, %t: tensor<2x2xf32>) {
-  // expected-error @below {{(apply_c2) expected 'x' and the destination to have one shape and element type}}
+  // expected-error @below {{(apply_c2) expected a destination of 'f32' or wider floats, but got 'tensor<2x4xf16>'}}
   %0 = rope.apply ins(%x, %t, %t : tensor<2x4xf32>, tensor<2x2xf32>, tensor<2x2xf32>) outs(%y : tensor<2x4xf16>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
   return
 }

@@ -75,7 +75,8 @@ def Rope_AttentionOp : Rope_AttentionLikeOp<"attention",
     reaches those results alone that depend on it.
 
     With `query_rotation` (`key_rotation`) the query (key) is rotated by
-    `rope.apply` as it is loaded; see `#rope.rotation`.
+    `rope.apply` as it is loaded; see `#rope.rotation`. What is rotated is not
+    rounded to the type it is stored in.
 
     Rules:
     - (attention_c1) tensors and memrefs are not mixed;

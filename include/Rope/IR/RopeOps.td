@@ -188,12 +188,13 @@ def Rope_ApplyOp : Rope_StructuredOp<"apply", [Rope_PairTiling]> {
     `position_dims` names the dimension of `x` that each leading dimension of
     the tables follows; along all others the tables are broadcast.
 
-    16-bit elements are widened, rotated in f32 and rounded once.
+    16-bit elements are widened, rotated in f32 and rounded once, to the elements
+    of the destination.
 
     Rules:
     - (apply_c1) operands are all tensors or all memrefs;
-    - (apply_c2) `x` and the destination have one shape and one float element
-      type, and at least one dimension;
+    - (apply_c2) `x` and the destination have one shape and at least one
+      dimension, and hold floats, the destination those of `x` or wider ones;
     - (apply_c3) `cos` and `sin` have one shape and one float element type;
     - (apply_c4) the tables have one dimension for each of `position_dims`, then
       that of the pairs;

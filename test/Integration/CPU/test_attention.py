@@ -11,7 +11,7 @@ import sys
 import numpy as np
 from rope_testing.compare import Report
 from rope_testing.memory import in_child
-from rope_testing.runner import Module
+from rope_testing.runner import Module, run
 
 BOUNDS = {"f16": 1e-2, "bf16": 1e-2, "f32": 2e-5, "f64": 1e-13}
 LOOPS = "b, h, i, j, d, e"
@@ -433,6 +433,16 @@ def main():
             if case.name.startswith(("plain", "grouped", "window", "lengths", "sums", "sinks")):
                 for spoil in (not_a_number, infinite_values, large):
                     case.run(module, report, 1, 50, 40, rng, spoil)
+    # The same by the decomposition on tensors, which holds all scores at once.
+    for start in range(0, len(cases), 8):
+        part = cases[start:start + 8 : 2]
+        text = "".join(case.text() for case in part)
+        module = Module(run("rope-opt", "-", "--convert-rope-to-linalg", stdin=text))
+        for case in part:
+            static = dict(case.lengths_known)
+            sizes = [(static["b"], static["i"], static["j"])] if static else [(1, 5, 7), (1, 1, 33)]
+            for batches, queries, keys in sizes:
+                case.run(module, report, batches, queries, keys, rng)
     report.finish()
 
 
