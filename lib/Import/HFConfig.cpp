@@ -67,6 +67,7 @@ private:
   Value placeColumns(Value table, double rest, ArrayRef<Value> sizes);
   RankedTensorType headsType(int64_t heads, int64_t channels);
   Value buildRotation(Value x, const Tables &tables, bool inverse = false);
+  RotationAttr rotationAttr();
   Value buildTemperature(Value positions);
   void buildScoreRegion(Region &region, bool hasTemperature);
 
@@ -217,6 +218,15 @@ Value FunctionBuilder::buildRotation(Value x, const Tables &tables,
       ->getResult(0);
 }
 
+/// The rotation as attention has it, which rounds nothing that it rotates.
+RotationAttr FunctionBuilder::rotationAttr() {
+  return RotationAttr::get(b.getContext(), rotation.pairing,
+                           b.getDenseI64ArrayAttr({0, 1}), rotation.offset,
+                           rotation.pairStride,
+                           /*result_pairing=*/std::nullopt, rotation.reversed,
+                           /*angles=*/AnglesAttr());
+}
+
 void FunctionBuilder::buildApply() {
   OpBuilder::InsertionGuard guard(b);
   RankedTensorType type = headsType(rotation.heads, rotation.headDim);
@@ -321,17 +331,18 @@ void FunctionBuilder::buildAttention() {
   if (attention.sinks)
     arguments.push_back(tensorOf(rotation.heads, elementType));
   func::FuncOp function = beginFunction("attention", arguments, resultType);
-  Value query = function.getArgument(0), key = function.getArgument(1),
-        value = function.getArgument(2), positions = function.getArgument(3);
+  Value value = function.getArgument(2), positions = function.getArgument(3);
   Value sinks = attention.sinks ? function.getArgument(4) : Value();
   Value length =
       rotation.readsLength() ? function.getArguments().back() : Value();
 
   Tables tables;
+  RotationAttr turn;
+  SmallVector<Value> cosSin;
   if (rotation.rotates) {
     tables = buildTables(positions, length);
-    query = buildRotation(query, tables);
-    key = buildRotation(key, tables);
+    turn = rotationAttr();
+    cosSin = {tables.cos, tables.sin};
     if (attention.valuesTurn)
       value = buildRotation(value, tables);
   }
@@ -363,14 +374,12 @@ void FunctionBuilder::buildAttention() {
       tensor::EmptyOp::create(b, resultType.getShape(), elementType,
                               dynamicSizes(function.getArgument(0), 0, 2));
   auto op = AttentionOp::create(
-      b, TypeRange{resultType}, query, key, value, scoreOperands,
-      /*query_offset=*/Value(), /*lengths=*/Value(), sinks,
-      /*query_rotation_operands=*/ValueRange(),
-      /*key_rotation_operands=*/ValueRange(), init,
-      b.getAffineMapArrayAttr(maps), b.getF64FloatAttr(attention.scale),
+      b, TypeRange{resultType}, function.getArgument(0),
+      function.getArgument(1), value, scoreOperands,
+      /*query_offset=*/Value(), /*lengths=*/Value(), sinks, cosSin, cosSin,
+      init, b.getAffineMapArrayAttr(maps), b.getF64FloatAttr(attention.scale),
       attention.causal ? b.getUnitAttr() : UnitAttr(),
-      optional(attention.window), optional(attention.chunk), RotationAttr(),
-      RotationAttr());
+      optional(attention.window), optional(attention.chunk), turn, turn);
   buildScoreRegion(op.getRegion(), attention.temperature.has_value());
   Value result = op.getResult(0);
   if (attention.valuesTurn)

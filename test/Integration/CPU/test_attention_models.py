@@ -67,7 +67,6 @@ class Case:
         kind = self.expected
         q = rng.standard_normal((batch, size, kind.heads, kind.head_dim))
         # Scores around one, as those of models, whatever the factor.
-        q *= 1 / (kind.scale * kind.head_dim**0.5)
         k = rng.standard_normal((batch, size, kind.key_heads, kind.head_dim))
         v = rng.standard_normal((batch, size, kind.key_heads, kind.value_dim))
         positions = rng.integers(0, 50000, (kind.axes, batch, 1)) + np.arange(size)
