@@ -6,7 +6,7 @@
 """Compiles each module as it is and after its fusion pass, calls both in turn in
 one process, and prints how many times as fast the fused one is.
 
-  benchmarks/fusion.py [--json=FILE] [--rounds=N] [NAME ...]
+  benchmarks/fusion.py [--json=FILE] [--rounds=N] [--key-rotation=auto|once|load] [NAME ...]
 
 Needs NumPy and the built tools: run it by `make bench-fusion`, or with
 PATH=build/bin:$PATH PYTHONPATH=test/Integration/lib. Threads are those of
@@ -39,23 +39,23 @@ def run(*command, stdin):
     return done.stdout.decode(), done.stderr.decode()
 
 
-def apply(name, x, shape, element, cos, sin):
-    """The lines that rotate [1, ?, heads, channels]."""
+def apply(name, x, shape, element, cos, sin, tokens="?"):
+    """The lines that rotate [1, tokens, heads, channels]."""
     kind = f"tensor<{shape}x{element}>"
-    table = f"tensor<?x{PAIRS}xf32>"
+    table = f"tensor<{tokens}x{PAIRS}xf32>"
     return f"""
   %n{name} = tensor.dim {x}, %c1 : {kind}
-  %e{name} = tensor.empty(%n{name}) : {kind}
+  %e{name} = tensor.empty({f'%n{name}' if tokens == '?' else ''}) : {kind}
   %{name} = rope.apply ins({x}, {cos}, {sin} : {kind}, {table}, {table}) outs(%e{name} : {kind})
               {{pairing = #rope.pairing<half>, position_dims = array<i64: 1>}}"""
 
 
-def tables(name, positions):
-    table = f"tensor<?x{PAIRS}xf32>"
+def tables(name, positions, tokens="?"):
+    table = f"tensor<{tokens}x{PAIRS}xf32>"
     return f"""
-  %t{name} = tensor.dim {positions}, %c0 : tensor<?xi64>
-  %w{name} = tensor.empty(%t{name}) : {table}
-  %cos{name}, %sin{name} = rope.table ins({positions}, %f : tensor<?xi64>, tensor<{PAIRS}xf64>) outs(%w{name}, %w{name} : {table}, {table})"""
+  %t{name} = tensor.dim {positions}, %c0 : tensor<{tokens}xi64>
+  %w{name} = tensor.empty({f'%t{name}' if tokens == '?' else ''}) : {table}
+  %cos{name}, %sin{name} = rope.table ins({positions}, %f : tensor<{tokens}xi64>, tensor<{PAIRS}xf64>) outs(%w{name}, %w{name} : {table}, {table})"""
 
 
 START = f"""
@@ -66,19 +66,21 @@ START = f"""
 
 def attention(element, queries, keys, window=0, rotate_keys=True):
     """Queries at the end of the keys. Keys as they were projected, or rotated."""
-    q, k = (f"tensor<1x?x{h}x{CHANNELS}x{element}>" for h in (HEADS, KEY_HEADS))
+    # Sizes are known, as the cost model decides by them.
+    shapes = f"1x{queries}x{HEADS}x{CHANNELS}", f"1x{keys}x{KEY_HEADS}x{CHANNELS}"
+    q, k = (f"tensor<{shape}x{element}>" for shape in shapes)
     group = HEADS // KEY_HEADS
     maps = ", ".join(f"affine_map<(b, h, i, j, d, e) -> ({m})>" for m in (
         "b, i, h, d", f"b, j, h floordiv {group}, d", f"b, j, h floordiv {group}, e", "b, i, h, e"))
-    body = START + tables("q", "%p")
-    body += apply("rq", "%q", f"1x?x{HEADS}x{CHANNELS}", element, "%cosq", "%sinq")
+    body = START + tables("q", "%p", queries)
+    body += apply("rq", "%q", shapes[0], element, "%cosq", "%sinq", queries)
     key = "%k"
     if rotate_keys:
-        body += tables("k", "%r") + apply("rk", "%k", f"1x?x{KEY_HEADS}x{CHANNELS}", element, "%cosk", "%sink")
+        body += tables("k", "%r", keys) + apply("rk", "%k", shapes[1], element, "%cosk", "%sink", keys)
         key = "%rk"
     text = f"""
-func.func @f(%q: {q}, %k: {k}, %v: {k}, %p: tensor<?xi64>, %r: tensor<?xi64>, %offset: i64) -> {q} {{{body}
-  %eo = tensor.empty(%nrq) : {q}
+func.func @f(%q: {q}, %k: {k}, %v: {k}, %p: tensor<{queries}xi64>, %r: tensor<{keys}xi64>, %offset: i64) -> {q} {{{body}
+  %eo = tensor.empty() : {q}
   %o = rope.attention {{causal, scale = 0.088 : f64, {f'window = {window} : i64, ' if window else ''}indexing_maps = [{maps}]}}
     ins(%rq, {key}, %v : {q}, {k}, {k}) query_offset(%offset : i64) outs(%eo : {q})
   return %o : {q}
@@ -183,8 +185,8 @@ func.func @f(%x: tensor<{x}xf32>, %p: tensor<?xi64>, %cache: {cache}, %start: in
     return text, arguments
 
 
-def cases():
-    attend, fuse = "--rope-fuse-attention", "attention"
+def cases(key_rotation):
+    attend = f"--rope-fuse-attention=key-rotation={key_rotation}"
     for element in ("f32", "bf16"):
         for length in (128, 512, 1024, 2048, 4096):
             yield f"prefill {length}", element, attend, attention(element, length, length)
@@ -240,7 +242,7 @@ def main():
     threads = os.environ.get("ROPE_NUM_THREADS", "all")
     print(f"{'':36} {'type':5} {'unfused ms':>10} {'fused ms':>10} {'ratio':>6} {'spread':>13}  rotations")
     results = []
-    for name, element, fusion, (text, make) in cases():
+    for name, element, fusion, (text, make) in cases(options.get("key-rotation", "auto")):
         if names and not any(part in name for part in names):
             continue
         (unfused, fused), ratios, decision = compare(text, fusion, make, rounds)
@@ -249,7 +251,7 @@ def main():
         ratio, spread = unfused / fused, (ratios[quarter], ratios[-1 - quarter])
         print(f"{name:36} {element:5} {unfused * 1e3:10.3f} {fused * 1e3:10.3f} {ratio:6.2f} "
               f"{spread[0]:6.2f}-{spread[1]:5.2f}  {decision}", flush=True)
-        results.append({"name": f"{fusion[7:]}: {name}", "dtype": element, "threads": threads, "peer": "unfused",
+        results.append({"name": f"{fusion[7:].split('=')[0]}: {name}", "dtype": element, "threads": threads, "peer": "unfused",
                         "ratio": round(ratio, 3), "goal": GOAL, "spread": [round(x, 3) for x in spread]})
     if "json" in options:
         machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}

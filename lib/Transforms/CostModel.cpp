@@ -77,10 +77,19 @@ static std::optional<double> getGroupSize(AttentionOp op, const Sizes &sizes) {
   return sizes.heads;
 }
 
-/// How many tasks of one batch and head see a key, on average: no more than
-/// there are where only some keys are visible from each query. Nothing where
-/// that is known only at the call.
-static std::optional<double> countVisits(AttentionOp op, const Sizes &sizes) {
+namespace {
+/// The tasks of one batch and head.
+struct Visits {
+  /// How many see a key, on average: no more than there are where only some
+  /// keys are visible from each query.
+  double count;
+  /// Rows of one of them.
+  double rows;
+};
+} // namespace
+
+/// Nothing where that is known only at the call.
+static std::optional<Visits> countVisits(AttentionOp op, const Sizes &sizes) {
   std::optional<double> group = getGroupSize(op, sizes);
   if (!group || !sizes.queries)
     return std::nullopt;
@@ -99,15 +108,16 @@ static std::optional<double> countVisits(AttentionOp op, const Sizes &sizes) {
   double length =
       std::clamp(std::floor(all / double(kTasks)), 1.0, double(kTaskBlocks));
   double tasks = std::ceil(blocks / length) * apart;
+  double rows = *sizes.queries * *group / tasks;
   if (!sizes.keys || *sizes.keys == 0)
-    return tasks;
+    return Visits{tasks, rows};
   double queries = *sizes.queries * apart / tasks, visible = *sizes.keys;
   if (op.getCausal()) // The last queries see all keys, the first the fewest.
     visible -= std::clamp(*sizes.queries - queries, 0.0, visible) / 2;
   for (std::optional<uint64_t> reach : {op.getWindow(), op.getChunk()})
     if (reach)
       visible = std::min(visible, queries + double(*reach));
-  return tasks * visible / *sizes.keys;
+  return Visits{tasks * visible / *sizes.keys, rows};
 }
 
 /// Cycles to move `bytesPerElement` where `bytes` in all are moved, and are
@@ -119,10 +129,10 @@ static double moveCycles(double bytesPerElement, std::optional<double> bytes,
   return bytesPerElement / kMemoryBytesPerCycle;
 }
 
-/// Cycles for vector instructions, for each f32 lane.
-static double laneCycles(double instructions, const TargetDescription &target) {
+/// Cycles for each f32 lane, of those for a vector.
+static double laneCycles(double cycles, const TargetDescription &target) {
   double lanes = std::max(1.0, double(target.vectorBits) / 32);
-  return instructions / lanes / double(target.threads);
+  return cycles / lanes / double(target.threads);
 }
 
 //===----------------------------------------------------------------------===//
@@ -153,21 +163,26 @@ std::optional<std::string>
 rope::whyRotateKeyOnce(AttentionOp attention, ApplyOp rotation,
                        const TargetDescription &target) {
   Sizes sizes(attention);
-  std::optional<double> visits = countVisits(attention, sizes);
+  std::optional<Visits> visits = countVisits(attention, sizes);
   // Batches that share the keys all rotate them.
-  if (visits &&
-      !findLoop(attention.getMap(attention.getKeyMutable()), Loop::batch))
-    visits =
-        sizes.batches ? std::optional(*visits * *sizes.batches) : std::nullopt;
+  if (!findLoop(attention.getMap(attention.getKeyMutable()), Loop::batch)) {
+    if (visits && sizes.batches)
+      visits->count *= *sizes.batches;
+    else
+      visits = std::nullopt;
+  }
   if (!visits)
     return "keys are rotated once, since how often each would be rotated as it "
            "is loaded is known only at the call";
-  if (*visits <= 1)
+  if (visits->count <= 1)
     return std::nullopt;
   std::string times = llvm::formatv(
-      "each would be rotated {0:f1} times as it is loaded", *visits);
+      "each would be rotated {0:f1} times as it is loaded", visits->count);
   if (isProjected(rotation.getX()))
     return "keys are rotated once, where their projection ends, since " + times;
+
+  if (visits->rows >= kRowsThatHideRotation)
+    return std::nullopt;
 
   double elementBytes =
       getElementTypeOrSelf(rotation.getX().getType()).getIntOrFloatBitWidth() /
@@ -176,7 +191,7 @@ rope::whyRotateKeyOnce(AttentionOp attention, ApplyOp rotation,
   double once =
       moveCycles(2 * elementBytes,
                  bytes ? std::optional(2.0 * *bytes) : std::nullopt, target);
-  double again = (*visits - 1) * laneCycles(kRotateInstructions, target);
+  double again = (visits->count - 1) * laneCycles(kRotateCycles, target);
   if (again <= once)
     return std::nullopt;
   return llvm::formatv("keys are rotated once, since {0}: {1:f2} cycles for "
@@ -208,6 +223,9 @@ std::optional<std::string> rope::whyKeepTable(AttentionOp attention,
                                               TableOp table,
                                               const TargetDescription &target) {
   Sizes sizes(attention);
+  std::optional<double> keyVisits;
+  if (std::optional<Visits> visits = countVisits(attention, sizes))
+    keyVisits = visits->count;
   double reads = 0;
   auto add = [&](RotationAttr rotation, ValueRange operands, AffineMap map,
                  std::optional<double> visits) {
@@ -223,8 +241,7 @@ std::optional<std::string> rope::whyKeepTable(AttentionOp attention,
            attention.getQueryRotationOperands(),
            attention.getMap(attention.getQueryMutable()), 1.0) ||
       !add(attention.getKeyRotationAttr(), attention.getKeyRotationOperands(),
-           attention.getMap(attention.getKeyMutable()),
-           countVisits(attention, sizes)))
+           attention.getMap(attention.getKeyMutable()), keyVisits))
     return "how often each row would be made is known only at the call";
 
   // Cosine and sine of a pair.

@@ -23,6 +23,7 @@
 
 #include "Rope/IR/Attention.h"
 #include "Rope/IR/RopeOps.h"
+#include "Rope/Transforms/CostModel.h"
 #include "Rope/Transforms/Passes.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -45,16 +46,11 @@ using namespace mlir::rope;
 
 using OpFoldResults = SmallVector<OpFoldResult>;
 
-/// Rows of a block, in f32; half of it in f64.
-static constexpr int64_t kRows = 64;
 /// Keys of a tile.
 static constexpr int64_t kKeys = 128;
-/// Blocks of a task at most, and the bytes that their queries and accumulators
-/// may take: half of a common second cache.
-static constexpr int64_t kBlocks = 16, kBlockBytes = int64_t(1) << 20;
-/// Tasks that there should be before they are made longer: enough for the
-/// threads of a machine to share evenly.
-static constexpr int64_t kTasks = 32;
+/// Bytes that the queries and accumulators of a task may take: half of a common
+/// second cache.
+static constexpr int64_t kTaskBytes = int64_t(1) << 20;
 /// Positions are compared as 32-bit integers within these bounds.
 static constexpr int64_t kFarPosition = int64_t(1) << 30;
 
@@ -225,7 +221,7 @@ void AttentionTiler::chooseBlocks() {
     return findLoop(map, Loop::head) ? getGroup(map) : numHeads.value_or(1);
   };
   heads = std::max<int64_t>(1, std::gcd(group(keyMap), group(valueMap)));
-  int64_t target = kRows * 32 / type.getWidth();
+  int64_t target = cost::kBlockRows * 32 / type.getWidth();
   while (heads > target || (heads > 1 && numHeads && *numHeads % heads != 0)) {
     int64_t divisor = 2;
     while (heads % divisor != 0)
@@ -260,8 +256,8 @@ void AttentionTiler::chooseBlocks() {
   int64_t perRow = getConstantIntValue(channels).value_or(128) +
                    getConstantIntValue(valueChannels).value_or(128);
   int64_t bytes = std::max<int64_t>(1, perRow) * rows * type.getWidth() / 8;
-  maxBlocks = std::clamp<int64_t>(kBlockBytes / std::max<int64_t>(bytes, 1), 1,
-                                  kBlocks);
+  maxBlocks = std::clamp<int64_t>(kTaskBytes / std::max<int64_t>(bytes, 1), 1,
+                                  cost::kTaskBlocks);
 }
 
 //===----------------------------------------------------------------------===//
@@ -1010,7 +1006,7 @@ void AttentionTiler::run() {
   OpFoldResult all = apply(s0.ceilDiv(queries), {length});
   Value total =
       value(apply(s0 * s1, {all, apply(s0 * s1, {batches, headBlocks})}));
-  Value perTask = arith::DivUIOp::create(b, total, constant(kTasks));
+  Value perTask = arith::DivUIOp::create(b, total, constant(cost::kTasks));
   chunkBlocks = min(max(perTask, constant(1)), constant(maxBlocks));
   Value chunks = arith::CeilDivUIOp::create(b, value(all), chunkBlocks);
   SmallVector<Value> zeros(3, constant(0)), ones(3, constant(1));

@@ -66,7 +66,6 @@ class Case:
         """Queries, keys, values, positions, and sinks if there are some."""
         kind = self.expected
         q = rng.standard_normal((batch, size, kind.heads, kind.head_dim))
-        # Scores around one, as those of models, whatever the factor.
         k = rng.standard_normal((batch, size, kind.key_heads, kind.head_dim))
         v = rng.standard_normal((batch, size, kind.key_heads, kind.value_dim))
         positions = rng.integers(0, 50000, (kind.axes, batch, 1)) + np.arange(size)
