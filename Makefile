@@ -1,7 +1,7 @@
 # The front door: `make help` lists the targets. Everything is built in build/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build test demo docs check-docs format check-format lint clean
+.PHONY: help dependencies build test demo bench docs check-docs format check-format lint clean
 
 sources := git ls-files -co --exclude-standard -- '*.cpp' '*.h' '*.c'
 # What the tests compile for the host may not depend on who runs them.
@@ -22,6 +22,11 @@ demo: build ## Import real configurations, compile them, rotate arrays, print er
 
 test: build ## Run every test
 	@ninja -C build check-rope
+
+bench: build ## Measure what the fusions bring, into build/benchmarks
+	@mkdir -p build/benchmarks
+	@PATH=$(CURDIR)/build/bin:$$PATH PYTHONPATH=test/Integration/lib build/venv/bin/python \
+	  benchmarks/fusion.py --json=build/benchmarks/fusion.json
 
 docs: build ## Generate docs/reference from the operation and pass definitions
 	@scripts/generate-docs docs/reference

@@ -8,7 +8,7 @@ one process, and prints how many times as fast the fused one is.
 
   benchmarks/fusion.py [--json=FILE] [--rounds=N] [--key-rotation=auto|once|load] [NAME ...]
 
-Needs NumPy and the built tools: run it by `make bench-fusion`, or with
+Needs NumPy and the built tools: run it by `make bench`, or with
 PATH=build/bin:$PATH PYTHONPATH=test/Integration/lib. Threads are those of
 ROPE_NUM_THREADS. NAMEs choose the rows that contain one of them. Where the cost
 model leaves the keys, the row says so. A ratio below one means that a fusion
