@@ -77,7 +77,8 @@ SmallVector<Angles> anglesOf(Operation *op) {
   auto attention = dyn_cast<AttentionOp>(op);
   if (!attention)
     return all;
-  auto add = [&](RotationAttr rotation, MutableOperandRange operands, Value x) {
+  auto add = [&](RotationAttr rotation, const MutableOperandRange &operands,
+                 Value x) {
     if (rotation && rotation.getAngles())
       all.push_back({&operands[0], &operands[1],
                      rotation.getAngles().getPrecision(),
