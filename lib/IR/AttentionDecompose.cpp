@@ -166,7 +166,9 @@ FailureOr<SmallVector<Value>>
 OnlineAttentionOp::decomposeOperation(OpBuilder &builder) {
   ImplicitLocOpBuilder b(getLoc(), builder);
   FloatType type = getAccumulatorType();
+  // Sums over channels and keys lose fewer digits where they are made in parts.
   auto contract = arith::FastMathFlags::contract;
+  auto sumFlags = contract | arith::FastMathFlags::reassoc;
   SmallVector<AffineMap> maps =
       llvm::to_vector(getIndexingMaps().getAsValueRange<AffineMapAttr>());
   AffineMap accMap = maps[maps.size() - 5], maxMap = maps[maps.size() - 4],
@@ -205,7 +207,7 @@ OnlineAttentionOp::decomposeOperation(OpBuilder &builder) {
   auto multiplyAdd = [&](ImplicitLocOpBuilder &b, Value x, Value y,
                          Value z) -> Value {
     return arith::AddFOp::create(b, arith::MulFOp::create(b, x, y, contract), z,
-                                 contract);
+                                 sumFlags);
   };
 
   // scores = q k

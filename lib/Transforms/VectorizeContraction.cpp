@@ -10,6 +10,10 @@
 // registers for the whole of that loop: each step reads one vector for each
 // column of the tile and one scalar for each row of it, broadcast.
 //
+// A long chain of additions loses digits. Where sums may be reassociated, the
+// reduction loop is cut into chunks, each of which sums from zero and adds its
+// sum to the accumulator in memory.
+//
 //===----------------------------------------------------------------------===//
 
 #include "Rope/Transforms/Passes.h"
@@ -23,6 +27,10 @@
 
 using namespace mlir;
 using namespace mlir::rope;
+
+/// Additions in a row, at most, where sums may be reassociated: as many steps
+/// as make the load, addition and store of the accumulator cheap.
+static constexpr int64_t kMaxChunk = 128;
 
 namespace {
 /// Vectors of a tile, side by side, and how many of them it has at most: with
@@ -86,6 +94,7 @@ private:
   LogicalResult analyze();
   void emitOuter(unsigned dim);
   void emitColumns();
+  void emitChunks(Value column, int64_t vectors, int64_t lanes);
   void emitRows(Value column, int64_t vectors, int64_t lanes);
   void emitTile(const Tile &tile);
   void emitLoop(Value from, Value to, int64_t step,
@@ -113,8 +122,11 @@ private:
   /// what is summed.
   unsigned lane = 0, column = 0, reduction = 0;
   std::optional<unsigned> row;
-  /// The value of each loop so far.
+  /// The value of each loop so far, and the part of the reduction to emit.
   SmallVector<Value> current;
+  Value chunkStart, chunkEnd;
+  /// Whether parts of the reduction are summed from zero.
+  bool isPartial = false;
 };
 } // namespace
 
@@ -217,11 +229,42 @@ static void keepAccumulatorLast(RewriterBase &rewriter, linalg::LinalgOp op) {
   }
 }
 
+/// The addition into the accumulator that is all that is done with it, if its
+/// order is free. A step may leave the accumulator, or its partial sum, as it
+/// is.
+static arith::AddFOp findFreeAddition(linalg::LinalgOp op) {
+  Value accumulator = op.getRegionOutputArgs().front();
+  Value next = op.getBlock()->getTerminator()->getOperand(0);
+  unsigned numUses = 1;
+  if (auto select = next.getDefiningOp<arith::SelectOp>()) {
+    bool isLast = select.getFalseValue() == accumulator;
+    if (!isLast && select.getTrueValue() != accumulator)
+      return {};
+    next = isLast ? select.getTrueValue() : select.getFalseValue();
+    numUses = 2;
+  }
+  auto add = next.getDefiningOp<arith::AddFOp>();
+  bool isFree = add && add->hasOneUse() &&
+                llvm::is_contained(add->getOperands(), accumulator) &&
+                accumulator.hasNUses(numUses) &&
+                arith::bitEnumContainsAny(add.getFastmath(),
+                                          arith::FastMathFlags::reassoc);
+  return isFree ? add : arith::AddFOp();
+}
+
 LogicalResult Contraction::run() {
   if (failed(analyze()))
     return failure();
   OpBuilder::InsertionGuard guard(rewriter);
   keepAccumulatorLast(rewriter, op);
+  if (arith::AddFOp add = findFreeAddition(op)) {
+    isPartial = true;
+    // The order is chosen here. What else was promised of the sums need not
+    // hold for those of parts.
+    rewriter.modifyOpInPlace(add, [&] {
+      add.setFastmath(add.getFastmath() & arith::FastMathFlags::contract);
+    });
+  }
   b.setInsertionPoint(op);
   body.start();
   sizes = getLoopSizes(op, b);
@@ -274,14 +317,14 @@ void Contraction::emitColumns() {
       }
     int64_t block = vectors * step, start = size - size % block;
     emitLoop(body.getZero(), constant(start), block,
-             [&](Value index) { emitRows(index, vectors, width); });
+             [&](Value index) { emitChunks(index, vectors, width); });
     if (int64_t rest = (size - start) / step) {
-      emitRows(constant(start), rest, width);
+      emitChunks(constant(start), rest, width);
       start += rest * step;
     }
     for (int64_t lanes = width / 2; lanes > 0; lanes /= 2)
       if (size - start >= lanes) {
-        emitRows(constant(start), 1, lanes);
+        emitChunks(constant(start), 1, lanes);
         start += lanes;
       }
     return;
@@ -295,7 +338,7 @@ void Contraction::emitColumns() {
   auto emitBlocks = [&](int64_t block, int64_t count, int64_t lanes) {
     Value to = divisor % block == 0 ? end : roundDown(end, block);
     emitLoop(from, to, block,
-             [&](Value index) { emitRows(index, count, lanes); });
+             [&](Value index) { emitChunks(index, count, lanes); });
     from = to;
   };
   emitBlocks(vectors * step, vectors, width);
@@ -303,6 +346,28 @@ void Contraction::emitColumns() {
     emitBlocks(step, 1, width);
   if (from != end)
     emitBlocks(1, 1, 1);
+}
+
+/// Outside of the rows: what a chunk reads for the columns, all of them share.
+void Contraction::emitChunks(Value column, int64_t vectors, int64_t lanes) {
+  Value size = sizes[reduction];
+  int64_t known = staticSizes[reduction], step = kMaxChunk;
+  bool isStatic = !ShapedType::isDynamic(known);
+  if (!isPartial || (isStatic && known <= kMaxChunk)) {
+    chunkStart = body.getZero();
+    chunkEnd = size;
+    return emitRows(column, vectors, lanes);
+  }
+  // Equal chunks, where their number is known.
+  if (isStatic)
+    step = llvm::divideCeil(known, llvm::divideCeil(known, kMaxChunk));
+  emitLoop(body.getZero(), size, step, [&](Value index) {
+    chunkStart = index;
+    chunkEnd = plus(index, step);
+    if (getKnownDivisor(size) % step != 0)
+      chunkEnd = arith::MinSIOp::create(b, chunkEnd, size);
+    emitRows(column, vectors, lanes);
+  });
 }
 
 void Contraction::emitRows(Value column, int64_t vectors, int64_t lanes) {
@@ -390,11 +455,19 @@ void Contraction::emitTile(const Tile &tile) {
     loadInputs(i, /*inReduction=*/false);
   const Access &result = accesses.back();
   SmallVector<Value> accumulators;
-  for (int64_t i = 0; i < count; ++i)
-    accumulators.push_back(load(result, positions[i], tile.lanes));
+  if (isPartial) {
+    // From 0.0 on: where the accumulator and all products are -0.0, so is
+    // their sum, but not this one. Who lets sums be reordered does not mind.
+    Value zero = arith::ConstantOp::create(
+        b, b.getZeroAttr(getElementTypeOrSelf(result.memref.getType())));
+    accumulators.assign(count, body.asVector(zero, tile.lanes));
+  } else {
+    for (int64_t i = 0; i < count; ++i)
+      accumulators.push_back(load(result, positions[i], tile.lanes));
+  }
 
-  auto loop = scf::ForOp::create(b, body.getZero(), sizes[reduction],
-                                 constant(1), accumulators);
+  auto loop =
+      scf::ForOp::create(b, chunkStart, chunkEnd, constant(1), accumulators);
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
@@ -419,7 +492,11 @@ void Contraction::emitTile(const Tile &tile) {
         llvm::map_to_vector(result.map.getResults(), [&](AffineExpr expr) {
           return positions[i][cast<AffineDimExpr>(expr).getPosition()];
         });
-    vector::StoreOp::create(b, loop.getResult(i), result.memref, indices);
+    Value sum = loop.getResult(i);
+    if (isPartial)
+      sum =
+          arith::AddFOp::create(b, load(result, positions[i], tile.lanes), sum);
+    vector::StoreOp::create(b, sum, result.memref, indices);
   }
 }
 

@@ -181,6 +181,116 @@ func.func @skipped(%a: memref<24x96xf32>, %b: memref<96x64xf32>, %c: memref<24x6
   return
 }
 
+// A sum of a free order starts from zero and is added to the accumulator at its
+// end. As many steps as a chunk has need no loop over chunks. The order is then
+// fixed.
+
+// CHECK-LABEL: @one_chunk(
+// CHECK-SAME: %[[C:[a-z0-9]+]]: memref<24x64xf32>)
+// CHECK: %[[ZERO:.*]] = arith.constant dense<0.000000e+00> : vector<16xf32>
+// CHECK: scf.for %{{.*}} = %c0 to %c24 step %c6 {
+// CHECK-NOT: vector.load
+// CHECK: %[[SUM:.*]]:24 = scf.for %{{.*}} = %c0 to %c128 step %c1 iter_args(%{{[^,]*}} = %[[ZERO]],
+// CHECK-COUNT-24: arith.addf %{{.*}} fastmath<contract> : vector<16xf32>
+// CHECK: scf.yield
+// CHECK: %[[OLD:.*]] = vector.load %[[C]][%[[I:.*]], %[[J:.*]]] :
+// CHECK-NEXT: %[[NEW:.*]] = arith.addf %[[OLD]], %[[SUM]]#0 : vector<16xf32>
+// CHECK-NEXT: vector.store %[[NEW]], %[[C]][%[[I]], %[[J]]]
+// CHECK-NOT: iter_args
+// CHECK: return
+func.func @one_chunk(%a: memref<24x128xf32>, %b: memref<128x64xf32>, %c: memref<24x64xf32>) {
+  linalg.generic {indexing_maps = [#a, #b, #c], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%a, %b : memref<24x128xf32>, memref<128x64xf32>) outs(%c : memref<24x64xf32>) {
+  ^bb0(%x: f32, %y: f32, %z: f32):
+    %0 = arith.mulf %x, %y fastmath<contract> : f32
+    %1 = arith.addf %0, %z fastmath<fast> : f32
+    linalg.yield %1 : f32
+  }
+  return
+}
+
+// More of them: a loop of equal chunks outside of the rows.
+
+// CHECK-LABEL: @chunks(
+// CHECK: scf.for %[[K:.*]] = %c0 to %c300 step %c100 {
+// CHECK: %[[END:.*]] = arith.addi %[[K]], %c100
+// CHECK-NOT: minsi
+// CHECK: scf.for %{{.*}} = %c0 to %c24 step %c6 {
+// CHECK: scf.for %{{.*}} = %[[K]] to %[[END]] step %c1 iter_args(
+// CHECK-COUNT-24: arith.select
+// CHECK: scf.yield
+// CHECK-COUNT-24: vector.store
+// CHECK-NOT: iter_args
+// CHECK: return
+func.func @chunks(%a: memref<24x300xf32>, %b: memref<300x64xf32>, %c: memref<24x64xf32>) {
+  linalg.generic {indexing_maps = [#a, #b, #c], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%a, %b : memref<24x300xf32>, memref<300x64xf32>) outs(%c : memref<24x64xf32>) {
+  ^bb0(%x: f32, %y: f32, %z: f32):
+    %c0 = arith.constant 0.0 : f32
+    %0 = arith.mulf %x, %y fastmath<contract> : f32
+    %1 = arith.addf %0, %z fastmath<reassoc,contract> : f32
+    %2 = arith.cmpf oeq, %y, %c0 : f32
+    %3 = arith.select %2, %z, %1 : f32
+    linalg.yield %3 : f32
+  }
+  return
+}
+
+// As many as there are: the last one may be short.
+
+// CHECK-LABEL: @dynamic_chunks(
+// CHECK: %[[SIZE:.*]] = memref.dim %{{.*}}, %c1
+// CHECK: scf.for %[[K:.*]] = %c0 to %[[SIZE]] step %c128 {
+// CHECK: %[[NEXT:.*]] = arith.addi %[[K]], %c128
+// CHECK: %[[END:.*]] = arith.minsi %[[NEXT]], %[[SIZE]]
+// CHECK: scf.for %{{.*}} = %[[K]] to %[[END]] step %c1 iter_args(
+// CHECK-NOT: iter_args
+// CHECK: return
+func.func @dynamic_chunks(%a: memref<24x?xf32>, %b: memref<?x64xf32>, %c: memref<24x64xf32>) {
+  linalg.generic {indexing_maps = [#a, #b, #c], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%a, %b : memref<24x?xf32>, memref<?x64xf32>) outs(%c : memref<24x64xf32>) {
+  ^bb0(%x: f32, %y: f32, %z: f32):
+    %0 = arith.mulf %x, %y fastmath<contract> : f32
+    %1 = arith.addf %z, %0 fastmath<reassoc,contract> : f32
+    linalg.yield %1 : f32
+  }
+  return
+}
+
+// One chain: what is added depends on the sum, or is the sum.
+
+// CHECK-LABEL: @dependent(
+// CHECK-COUNT-24: vector.load
+// CHECK: scf.for %{{.*}} = %c0 to %c300 step %c1 iter_args(
+// CHECK-COUNT-24: arith.addf %{{.*}} fastmath<reassoc> : vector<16xf32>
+// CHECK-NOT: iter_args
+// CHECK: return
+func.func @dependent(%a: memref<24x300xf32>, %b: memref<300x64xf32>, %c: memref<24x64xf32>) {
+  linalg.generic {indexing_maps = [#a, #b, #c], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%a, %b : memref<24x300xf32>, memref<300x64xf32>) outs(%c : memref<24x64xf32>) {
+  ^bb0(%x: f32, %y: f32, %z: f32):
+    %0 = math.fma %x, %y, %z : f32
+    %1 = arith.addf %0, %z fastmath<reassoc> : f32
+    linalg.yield %1 : f32
+  }
+  return
+}
+
+// CHECK-LABEL: @doubled(
+// CHECK-COUNT-24: vector.load
+// CHECK: scf.for %{{.*}} = %c0 to %c300 step %c1 iter_args(
+// CHECK-NOT: iter_args
+// CHECK: return
+func.func @doubled(%a: memref<24x300xf32>, %b: memref<300x64xf32>, %c: memref<24x64xf32>) {
+  linalg.generic {indexing_maps = [#a, #b, #c], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%a, %b : memref<24x300xf32>, memref<300x64xf32>) outs(%c : memref<24x64xf32>) {
+  ^bb0(%x: f32, %y: f32, %z: f32):
+    %0 = arith.addf %z, %z fastmath<reassoc> : f32
+    linalg.yield %0 : f32
+  }
+  return
+}
+
 // The sum of columns is one without rows.
 
 // CHECK-LABEL: @columns(

@@ -85,9 +85,9 @@ LogicalResult tileAttention(RewriterBase &rewriter, AttentionOp op,
 
 /// Replaces a linalg operation on memrefs with one reduction loop and one
 /// contiguous result by loops over tiles of the result, which stay in
-/// `registers` vector registers while the reduction runs. Fails, and changes
-/// nothing, where an operand that changes along the rows of the result is not
-/// contiguous along them.
+/// `registers` vector registers while the reduction runs, in chunks where the
+/// order of its sums is free. Fails, and changes nothing, where an operand that
+/// changes along the rows of the result is not contiguous along them.
 LogicalResult vectorizeContraction(RewriterBase &rewriter, linalg::LinalgOp op,
                                    unsigned vectorBits, unsigned registers);
 

@@ -228,7 +228,10 @@ def Vectorize : Pass<"rope-vectorize"> {
     - A contraction has one reduction loop and a result that is contiguous in
       its last dimension, as are all operands that change along it. A tile of
       the result stays in registers while the reduction runs; each step reads
-      vectors for its columns and scalars for its rows.
+      vectors for its columns and scalars for its rows. Where the addition into
+      the result is marked `reassoc`, a long reduction is cut into chunks of at
+      most 128 steps, which are summed from zero each and added to the result:
+      fewer digits are lost than in one chain.
     - Otherwise, where the innermost loop is parallel and contiguous in all
       operands that change with it, rows become vectors. Two operands that are
       the even and the odd elements of one memref are read or written as one

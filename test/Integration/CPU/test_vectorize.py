@@ -101,6 +101,13 @@ SELECTED = """%c0 = arith.constant 0.0 : f32
     %c = arith.cmpf une, %y, %c0 : f32
     %r = arith.select %c, %m, %z : f32
     linalg.yield %r : f32"""
+SUMMED = CONTRACTED.replace("%m, %z fastmath<contract>", "%m, %z fastmath<reassoc,contract>")
+SKIPPED = """%c0 = arith.constant 0.0 : f32
+    %m = arith.mulf %x, %y fastmath<contract> : f32
+    %s = arith.addf %m, %z fastmath<reassoc,contract> : f32
+    %c = arith.cmpf oeq, %y, %c0 : f32
+    %r = arith.select %c, %z, %s : f32
+    linalg.yield %r : f32"""
 WIDENED = """%a = arith.extf %x : bf16 to f32
     %b = arith.extf %y : bf16 to f32
     %r = math.fma %a, %b, %z : f32
@@ -116,6 +123,11 @@ def contractions():
     sizes = list(product([0, 1, 6, 13], SIZES, [0, 1, 9]))
     for body, name, loops in ((FMA, "fma", "mnk"), (CONTRACTED, "contracted", "mkn"), (SELECTED, "selected", "kmn")):
         yield from both(name, loops, [("mk", f), ("kn", f)], [("mn", f)], body, "mnk", sizes, multiply, "k")
+    # Sums in any order: no chunk, one, a full one, more, and a rest. An error of
+    # 384 additions is 5e-6 or so (see check_accuracy), wherever the sum ends.
+    sizes = list(product([1, 13], [1, 33, 64], [0, 1, 127, 128, 129, 300, 384]))
+    for body, name in ((SUMMED, "summed"), (SKIPPED, "skipped")):
+        yield from both(name, "mnk", [("mk", f), ("kn", f)], [("mn", f)], body, "mnk", sizes, multiply, "k", 3e-5)
     # The other factor transposed, panels of one vector, a batch, bf16, f64.
     a, b, c = [("mw", f)], [("mnw", f)], [("bmw", f)]
     sizes = [(2, 23, 5, 16, 11), (1, 6, 4, 16, 3), (0, 1, 1, 16, 0), (3, 12, 1, 8, 2), (1, 1, 2, 4, 5)]
@@ -242,6 +254,67 @@ func.func @blocks(%A: memref<?x?xf32>, %B: memref<?x?xf32>, %C: memref<?x?xf32>,
             report.close("views", f"{cpu} blocks_{m}_{n}_{k}", c, expected, 1e-5)
 
 
+def add_up(products, c, chunk):
+    """c and the sums over the first loop in chunks from zero, every addition
+    rounded."""
+    for start in range(0, len(products), chunk):
+        part = np.zeros_like(c)
+        for product in products[start : start + chunk]:
+            part += product
+        c = c + part
+    return c
+
+
+def root_mean_square(x):
+    return np.sqrt(np.mean(np.square(x)))
+
+
+def check_accuracy(report):
+    """Sums of n numbers are as exact as those of chunks of 128, in NumPy, and those
+    as exact as they should be beside one chain.
+
+    An addition's error grows with the sum so far, for numbers of both signs as
+    the root of how many there were. The errors of one chain add up to the root of
+    1 + 2 + ... + n, about n^2 / 2. Those of n / b chunks of b have b^2 / 2 each,
+    and adding them up gives b (1 + 2 + ... + n / b), about n^2 / 2b: the ratio of
+    both errors is the root of b / n + 1 / b. Factors of 11 bits have products
+    that are numbers, so multiply-adds and additions round alike.
+
+    A factor that is zero hides what it would multiply."""
+    bodies = {"summed": SUMMED, "skipped": SKIPPED, "contracted": CONTRACTED}
+    m, n, chunk = 13, 85, 128
+    cases = list(itertools.product(bodies, (512, 4096), ("static", "dynamic")))
+    text = "".join(
+        generic(f"{name}_{k}_{kind}", "mnk", [("mk", "f32"), ("kn", "f32")], [("mn", "f32")], bodies[name],
+                {"m": m, "n": n, "k": k}, kind == "dynamic", "k")
+        for name, k, kind in cases)  # fmt: skip
+    sums = {}
+    for k in (512, 4096):
+        random = np.random.default_rng(k)
+        a, b, c = (random.standard_normal(s).astype(np.float16).astype(np.float32) for s in ((m, k), (k, n), (m, n)))
+        b[5::64] = 0
+        exact = c.astype(np.float64) + a.astype(np.float64) @ b.astype(np.float64)
+        products = a.T[:, :, None] * b[:, None, :]
+        chunks, chain = (root_mean_square(add_up(products, c, size) - exact) for size in (chunk, k))
+        bound = 1.1 * np.sqrt(chunk / k + 1 / chunk) * chain
+        report.true(f"{k} in chunks", chunks < bound, f"{chunks}, bound {bound}")
+        sums[k] = a, b, c, exact, chunks, chain
+    for cpu in ("host", "x86-64-v3", "x86-64"):
+        module = Module(text, cpu)
+        for name, k, kind in cases:
+            a, b, c, exact, chunks, chain = sums[k]
+            function = f"{name}_{k}_{kind}"
+            note(function)
+            if name == "skipped":
+                a = a.copy()
+                a[:, 5::64] = np.nan
+            got = guarded_copy(c)
+            module.call(function, guarded_copy(a), guarded_copy(b), got)
+            error = root_mean_square(got - exact)
+            want = chain if name == "contracted" else chunks
+            report.true(f"{cpu} {function}", abs(error - want) <= 0.02 * want, f"error {error}, expected {want}")
+
+
 def main():
     report = Report()
     cases = [*contractions(), *reductions(), *transposes(), *masks()]
@@ -251,6 +324,7 @@ def main():
         for i, case in enumerate(chosen):
             case.check(module, report, np.random.default_rng(i))
     check_views(report)
+    check_accuracy(report)
     print(f"{len(cases)} functions")
     report.finish()
 
