@@ -165,15 +165,24 @@ rope::whyRotateKeyOnce(AttentionOp attention, ApplyOp rotation,
   Sizes sizes(attention);
   std::optional<Visits> visits = countVisits(attention, sizes);
   // Batches that share the keys all rotate them.
-  if (!findLoop(attention.getMap(attention.getKeyMutable()), Loop::batch)) {
-    if (visits && sizes.batches)
-      visits->count *= *sizes.batches;
-    else
-      visits = std::nullopt;
-  }
+  bool isShared =
+      !findLoop(attention.getMap(attention.getKeyMutable()), Loop::batch);
+  if (isShared && visits && sizes.batches)
+    visits->count *= *sizes.batches;
+  else if (isShared)
+    visits = std::nullopt;
+  if (!visits && isProjected(rotation.getX()))
+    return "keys are rotated once, where their projection ends, since how "
+           "often "
+           "each would be rotated as it is loaded is known only at the call";
+  if (!visits && isShared)
+    return "keys are rotated once, since how many batches share them is known "
+           "only at the call";
+  // Several tasks have kBlockRows rows each, beside which rotating costs a few
+  // hundredths; one task, as in decoding, would wait for all keys to be
+  // rotated.
   if (!visits)
-    return "keys are rotated once, since how often each would be rotated as it "
-           "is loaded is known only at the call";
+    return std::nullopt;
   if (visits->count <= 1)
     return std::nullopt;
   std::string times = llvm::formatv(
