@@ -581,7 +581,8 @@ Append::makeSlice(tensor::ExtractSliceOp slice,
       operands.push_back(operand);
   // The destination of the rotation is not read: the row may go elsewhere.
   for (Operation *op : tiled->tiledOps)
-    if (auto rotation = dyn_cast<ApplyOp>(op))
+    if (auto rotation = dyn_cast<ApplyOp>(op)) {
+      rewriter.modifyOpInPlace(rotation, [&] { markFolded(rotation); });
       if (auto init =
               rotation.getInit().getDefiningOp<tensor::ExtractSliceOp>()) {
         rewriter.setInsertionPoint(rotation);
@@ -589,6 +590,7 @@ Append::makeSlice(tensor::ExtractSliceOp slice,
         rewriter.modifyOpInPlace(
             rotation, [&] { rotation.getInitMutable().assign(empty); });
       }
+    }
   Value tile = tiled->tiledValues[0];
   if (tile.getType() == slice.getType())
     return tile;

@@ -7,6 +7,7 @@
 
 #include "FuseTiles.h"
 #include "Rope/IR/RopeOps.h"
+#include "Rope/Transforms/Fusion.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/SCF/Transforms/TileUsingInterface.h"
@@ -108,6 +109,9 @@ rope::tileAndFuse(RewriterBase &rewriter, Operation *consumer,
 void rope::replaceByTiles(RewriterBase &rewriter, Operation *consumer,
                           const llvm::SetVector<Operation *> &producers,
                           const Tiles &tiles) {
+  for (Operation *op : tiles.ops)
+    if (auto rotation = dyn_cast<ApplyOp>(op))
+      rewriter.modifyOpInPlace(rotation, [&] { markFolded(rotation); });
   rewriter.replaceOp(consumer, tiles.replacements);
   SmallVector<Operation *> dead = llvm::to_vector(producers);
   llvm::sort(dead,

@@ -32,6 +32,12 @@ static remark::RemarkOpts options(StringRef event, Operation *op,
       function ? function.getName() : StringRef());
 }
 
+static constexpr llvm::StringLiteral kFolded = "rope.folded";
+
+void rope::markFolded(ApplyOp rotation) {
+  rotation->setAttr(kFolded, UnitAttr::get(rotation.getContext()));
+}
+
 void rope::reportFused(const FusionCandidate &candidate, StringRef name) {
   ApplyOp rotation = candidate.rotation;
   remark::detail::InFlightRemark remark =
@@ -44,6 +50,8 @@ void rope::reportFused(const FusionCandidate &candidate, StringRef name) {
 
 void rope::reportLeft(Operation *rotation, StringRef name,
                       const Twine &reason) {
+  if (rotation->hasAttr(kFolded))
+    return;
   remark::missed(rotation->getLoc(), options("left", rotation, name))
       << "rotation left: " << reason.str();
 }

@@ -2,7 +2,7 @@
 // RUN: rope-opt %s --rope-optimize=key-rotation=once | FileCheck %s --check-prefix=ONCE
 // RUN: rope-opt %s --rope-optimize="l2-bytes=1073741824 vector-bits=128 threads=1" | FileCheck %s --check-prefix=ONCE
 // RUN: rope-opt %s --rope-optimize --rope-to-llvm | FileCheck %s --check-prefix=LLVM
-// RUN: rope-opt %s --rope-optimize --remark-format=emitRemark --remarks-filter=rope-fuse.* -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
+// RUN: rope-opt %s --rope-optimize --remark-format=emitRemark --remarks-filter=rope-fuse.* -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK --implicit-check-not=Remark=
 
 // A block of attention as a model has it, keys and queries with tables of their
 // own, equal ones: one table, one rope.attention, no rotation outside of it.
@@ -28,10 +28,9 @@
 
 // LLVM-LABEL: llvm.func @block(
 
-// REMARK-DAG: Remark="raised to rope.attention"
-// REMARK-DAG: Remark="rotation folded into ", Remark=rope.attention, bytesSaved=2097152
-// REMARK-DAG: Remark="rotation folded into ", Remark=rope.attention, bytesSaved=2097152
-// REMARK-DAG: Remark="table left: each row would be made
+// REMARK: Function=block | Remark="raised to rope.attention"
+// REMARK-COUNT-2: Function=block | Remark="rotation folded into ", Remark=rope.attention, bytesSaved=2097152
+// REMARK: Function=block | Remark="table left: each row would be made
 
 #map = affine_map<(b, h, i, j) -> (b, h, i, j)>
 func.func @block(%q: tensor<1x512x8x64xf32>, %k: tensor<1x512x8x64xf32>, %v: tensor<1x512x8x64xf32>, %p: tensor<512xi64>) -> tensor<1x8x512x64xf32> {
@@ -75,4 +74,27 @@ func.func @block(%q: tensor<1x512x8x64xf32>, %k: tensor<1x512x8x64xf32>, %v: ten
   %o = linalg.batch_matmul ins(%fw, %fv : tensor<8x512x512xf32>, tensor<8x512x64xf32>) outs(%fo : tensor<8x512x64xf32>) -> tensor<8x512x64xf32>
   %r = tensor.expand_shape %o [[0, 1], [2], [3]] output_shape [1, 8, 512, 64] : tensor<8x512x64xf32> into tensor<1x8x512x64xf32>
   return %r : tensor<1x8x512x64xf32>
+}
+
+// Passes that come after a fusion say no more of its rotation.
+
+// REMARK: Category:rope-fuse-cache-append | Function=projected | Remark="rotation left: ", Remark="it is also returned by 'func.return'"
+// REMARK: Category:rope-fuse-projection | Function=projected | Remark="rotation folded into ", Remark=linalg.generic,
+func.func @projected(%x: tensor<512x256xf32>, %w: tensor<256x512xf32>, %c: tensor<512x32xf32>) -> tensor<512x8x64xf32> {
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<512x512xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<512x512xf32>) -> tensor<512x512xf32>
+  %m = linalg.matmul ins(%x, %w : tensor<512x256xf32>, tensor<256x512xf32>) outs(%f : tensor<512x512xf32>) -> tensor<512x512xf32>
+  %h = tensor.expand_shape %m [[0], [1, 2]] output_shape [512, 8, 64] : tensor<512x512xf32> into tensor<512x8x64xf32>
+  %i = tensor.empty() : tensor<512x8x64xf32>
+  %y = rope.apply ins(%h, %c, %c : tensor<512x8x64xf32>, tensor<512x32xf32>, tensor<512x32xf32>) outs(%i : tensor<512x8x64xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  return %y : tensor<512x8x64xf32>
+}
+
+// REMARK: Category:rope-fuse-cache-append | Function=appended | Remark="rotation folded into ", Remark=tensor.insert_slice,
+func.func @appended(%x: tensor<8x8x64xf32>, %c: tensor<8x32xf32>, %cache: tensor<4096x8x64xf32>, %n: index) -> tensor<4096x8x64xf32> {
+  %i = tensor.empty() : tensor<8x8x64xf32>
+  %y = rope.apply ins(%x, %c, %c : tensor<8x8x64xf32>, tensor<8x32xf32>, tensor<8x32xf32>) outs(%i : tensor<8x8x64xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  %r = tensor.insert_slice %y into %cache[%n, 0, 0] [8, 8, 64] [1, 1, 1] : tensor<8x8x64xf32> into tensor<4096x8x64xf32>
+  return %r : tensor<4096x8x64xf32>
 }

@@ -43,11 +43,16 @@ using TableControlFn =
 /// The bytes of a value of static shape, if they fit 63 bits.
 std::optional<int64_t> getStaticBytes(Value value);
 
+/// Marks a rotation in the loops that a fusion has put it into, by the
+/// attribute `rope.folded`: it may be folded further, but is not left.
+void markFolded(ApplyOp rotation);
+
 /// Emits the remark, in the category of pass `name`, that a fusion was made.
 void reportFused(const FusionCandidate &candidate, StringRef name);
 
 /// Emits the remark, in the category of pass `name`, that `rotation` was left,
-/// and why.
+/// and why. Emits nothing for one that is marked as folded: its fusion has been
+/// reported.
 void reportLeft(Operation *rotation, StringRef name, const Twine &reason);
 
 /// Emits the remark, in the category of pass `name`, that something else than a
