@@ -13,8 +13,11 @@
 #include "Rope/Target/OutputFile.h"
 #include "Rope/Target/ToolMain.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/DynamicLibrary.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
+#include "llvm/Support/Path.h"
 #include <cstdio>
 
 using namespace mlir;
@@ -167,6 +170,38 @@ static Expected<SmallVector<Array>> parseArguments(const Signature &signature,
   return std::move(arguments);
 }
 
+/// Checks where outputs go: to a file of its own each, but a device or a pipe
+/// takes several.
+static Error checkPlaces(const Options &options) {
+  namespace fs = llvm::sys::fs;
+  namespace path = llvm::sys::path;
+  llvm::StringSet<> names;
+  for (const std::string &place : options.outputs) {
+    if (place == "-")
+      continue;
+    if (!StringRef(place).starts_with("@"))
+      return createStringError("unknown place '" + place +
+                               "' for an output: expected @file.npy or -");
+    StringRef file = StringRef(place).drop_front();
+    fs::file_status status;
+    if (file == "-" || (!fs::status(file, status) && fs::exists(status) &&
+                        !fs::is_regular_file(status)))
+      continue;
+    // A file replaces what has its name in its folder, whichever way leads
+    // there.
+    StringRef parent = path::parent_path(file);
+    SmallString<128> name;
+    if (fs::real_path(parent.empty() ? "." : parent, name))
+      name = parent;
+    path::append(name, path::filename(file));
+    if (!names.insert(name).second)
+      return createStringError("expected a file of its own for each output, "
+                               "but got '" +
+                               file + "' twice");
+  }
+  return Error::success();
+}
+
 /// Prints the outputs or writes them to files, all of these or none.
 static Error writeOutputs(ArrayRef<std::pair<std::string, Array *>> outputs,
                           const Options &options) {
@@ -211,10 +246,8 @@ static Error run(const Options &options, MLIRContext *context) {
     return createStringError("unknown number of threads '" + options.threads +
                              "': expected 1 to 4096");
   rope_set_num_threads(threads);
-  for (const std::string &place : options.outputs)
-    if (place != "-" && !StringRef(place).starts_with("@"))
-      return createStringError("unknown place '" + place +
-                               "' for an output: expected @file.npy or -");
+  if (Error error = checkPlaces(options))
+    return error;
   Expected<TargetInfo> target =
       resolveTarget("", options.cpu, options.features);
   if (!target)

@@ -20,6 +20,14 @@
 // FULL: error: cannot write '/dev/full': No space left on device
 // RUN: rope-run %s --function=both --input=5xf32=3 --output=@/dev/null --output=@/dev/null
 
+// Each goes to a file of its own, by whichever name.
+// RUN: not rope-run %s --function=both --input=5xf32=3 --output=@%t/sum.npy --output=@%t/sum.npy 2>&1 | FileCheck %s --check-prefix=TWICE
+// RUN: ln -s . %t/link
+// RUN: not rope-run %s --function=both --input=5xf32=3 --output=@%t/new.npy --output=@%t/link/link/new.npy 2>&1 | FileCheck %s --check-prefix=TWICE
+// RUN: cd %t && not rope-run %s --function=both --input=5xf32=3 --output=@sum.npy --output=@%t/sum.npy 2>&1 | FileCheck %s --check-prefix=TWICE
+// RUN: FileCheck %s --check-prefix=BEFORE < %t/sum.npy
+// RUN: ls %t | count 3
+// TWICE: error: expected a file of its own for each output, but got '{{.*}}.npy' twice
 // RUN: not rope-run %s --function=both --input=5xf32=3 --output=- 2>&1 | FileCheck %s --check-prefix=COUNT
 // COUNT: error: expected 2 of --output, or none, but got 1
 // COUNT-NEXT: note: the signature is both: (tensor<?xf32>) -> (tensor<?xf32>, tensor<?xf32>)
