@@ -64,23 +64,38 @@ static bool isDeclarable(Type type) {
   return isArray(type) || !isa<Float16Type, BFloat16Type>(type);
 }
 
+/// Words of C and C++, macros that GNU compilers define, and types used here.
+static constexpr llvm::StringLiteral kReserved =
+    "alignas alignof and and_eq asm auto bitand bitor bool break case "
+    "catch char char16_t char32_t char8_t class co_await co_return "
+    "co_yield compl concept const const_cast consteval constexpr "
+    "constinit continue contract_assert decltype default delete do double "
+    "dynamic_cast else enum explicit export extern false float for friend "
+    "goto if inline int int16_t int32_t int64_t int8_t linux long main "
+    "mutable namespace new noexcept not not_eq nullptr operator or or_eq "
+    "private protected public register reinterpret_cast requires restrict "
+    "return short signed sizeof static static_assert static_cast struct "
+    "switch template this thread_local throw true try typedef typeid "
+    "typename typeof typeof_unqual uint16_t uint32_t uint64_t uint8_t "
+    "union unix unsigned using virtual void volatile wchar_t while xor "
+    "xor_eq";
+
 /// Turns a symbol into a C identifier that `used` does not hold.
 static std::string getIdentifier(StringRef symbol, llvm::StringSet<> &used) {
-  static const llvm::StringSet<> reserved = {
-      "asm",       "auto",     "bool",     "break",    "case",      "catch",
-      "char",      "class",    "const",    "continue", "default",   "delete",
-      "do",        "double",   "else",     "enum",     "explicit",  "export",
-      "extern",    "false",    "float",    "for",      "friend",    "goto",
-      "if",        "inline",   "int",      "long",     "main",      "mutable",
-      "namespace", "new",      "operator", "private",  "protected", "public",
-      "register",  "restrict", "return",   "short",    "signed",    "sizeof",
-      "static",    "struct",   "switch",   "template", "this",      "throw",
-      "true",      "try",      "typedef",  "typename", "union",     "unsigned",
-      "using",     "virtual",  "void",     "volatile", "while"};
+  static const llvm::StringSet<> reserved = [] {
+    SmallVector<StringRef> words;
+    StringRef(kReserved).split(words, ' ');
+    llvm::StringSet<> set;
+    set.insert_range(words);
+    return set;
+  }();
   std::string name;
   for (char c : symbol)
     name += llvm::isAlnum(c) ? c : '_';
-  if (name.empty() || llvm::isDigit(name.front()))
+  // The compiler's own names begin with two underscores, or one and a capital.
+  bool isCompilers = name.size() > 1 && name[0] == '_' &&
+                     (name[1] == '_' || llvm::isUpper(name[1]));
+  if (name.empty() || llvm::isDigit(name.front()) || isCompilers)
     name = "f" + name;
   if (reserved.contains(name))
     name += '_';
@@ -141,6 +156,22 @@ public:
     return shape(type, [&](unsigned, unsigned nth) {
       return (*signature.resultDims)[index][nth];
     });
+  }
+
+  /// What `bound` says, as a condition in C.
+  std::string condition(const SizeBound &bound) {
+    std::string larger =
+        bound.larger ? name(*bound.larger) : std::to_string(bound.limit);
+    if (!bound.smaller)
+      return larger + " >= " + std::to_string(bound.constant);
+    std::string smaller = name(*bound.smaller);
+    if (bound.factor != 1)
+      smaller = std::to_string(bound.factor) + " * " + smaller;
+    if (bound.constant > 0)
+      smaller += " + " + std::to_string(bound.constant);
+    if (bound.constant < 0)
+      smaller += " - " + std::to_string(-uint64_t(bound.constant));
+    return smaller + " <= " + larger;
   }
 
 private:
@@ -217,7 +248,7 @@ static void writeFunction(const Signature &signature, llvm::StringSet<> &used,
   } else if (allocates && results.size() == 1) {
     add(getValueType(results.front()) + " *", "result");
   } else if (allocates) {
-    structure = name + "_results";
+    structure = getIdentifier(name + "_results", used);
     add(structure + " *", "results");
   }
   for (auto [index, type] : llvm::enumerate(inputs)) {
@@ -244,7 +275,16 @@ static void writeFunction(const Signature &signature, llvm::StringSet<> &used,
   else if (!results.empty() && !allocates)
     os << " * The caller allocates the results and fills in their sizes and\n"
        << " * strides. They must not overlap the arguments or each other.\n";
-  os << " * Sizes with one name must be equal; none is checked.\n */\n";
+  os << " * Sizes with one name must be equal";
+  if (!signature.sizeBounds.empty())
+    os << ", and these hold";
+  os << "; none is checked.\n";
+  llvm::StringSet<> conditions;
+  for (const SizeBound &bound : signature.sizeBounds)
+    if (std::string text = sizes.condition(bound);
+        conditions.insert(text).second)
+      os << " *   " << text << "\n";
+  os << " */\n";
 
   if (!structure.empty()) {
     os << "typedef struct {\n";
@@ -306,8 +346,11 @@ extern "C" {
                             TypeRange(signature.type.getResults())})
       for (Type type : types)
         if (isArray(type) &&
-            written.insert(getDescriptor(cast<ShapedType>(type))).second)
+            written.insert(getDescriptor(cast<ShapedType>(type))).second) {
           writeDescriptor(cast<ShapedType>(type), os);
+          used.insert(getDescriptor(cast<ShapedType>(type)));
+          used.insert("make_" + getDescriptor(cast<ShapedType>(type)));
+        }
   if (usesRuntime(module))
     os << R"(
 /*

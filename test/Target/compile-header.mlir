@@ -35,6 +35,24 @@ func.func @rotate(%x: tensor<?x?x8xf32>, %positions: tensor<?xi64>) -> tensor<?x
   return %y : tensor<?x?x8xf32>
 }
 
+// Other conditions on sizes follow.
+// CHECK: Sizes with one name must be equal; none is checked.
+// CHECK: /* pairs
+// CHECK: arg0 in f32[3, n0]
+// CHECK-NEXT: arg1 in f32[3, n1]
+// CHECK-NEXT: arg2 in f32[3, n1]
+// CHECK: Sizes with one name must be equal, and these hold; none is checked.
+// CHECK-NEXT: {{^}} * 2 * n1 <= n0
+// CHECK-NEXT: */
+func.func @pairs(%x: tensor<3x?xf32>, %c: tensor<3x?xf32>, %s: tensor<3x?xf32>) -> tensor<3x?xf32> {
+  %one = arith.constant 1 : index
+  %head = tensor.dim %x, %one : tensor<3x?xf32>
+  %init = tensor.empty(%head) : tensor<3x?xf32>
+  %y = rope.apply ins(%x, %c, %s : tensor<3x?xf32>, tensor<3x?xf32>, tensor<3x?xf32>) outs(%init : tensor<3x?xf32>)
+                  {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  return %y : tensor<3x?xf32>
+}
+
 // Element types; descriptors of one type are written once.
 // CHECK: /* types
 // CHECK: arg0 in f64[2]

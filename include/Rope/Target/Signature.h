@@ -11,8 +11,9 @@
 //   one for each dynamic dimension of the result, in order. The caller then
 //   allocates the results. Without it the function returns its results;
 // - `c_equal_dims`: arrays (a, i, b, j): dimension i of argument a must be
-// equal
-//   to dimension j of argument b.
+//   equal to dimension j of argument b;
+// - `c_size_bounds`: arrays (a, i, factor, constant, b, j): see `SizeBound`.
+//   Argument -1 stands for a number, that of its dimension.
 //
 //===----------------------------------------------------------------------===//
 
