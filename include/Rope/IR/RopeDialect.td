@@ -26,8 +26,17 @@ def Rope_Dialect : Dialect {
     | `rope.table`             | cosines and sines of position x frequency     |
     | `rope.apply`             | the rotation                                  |
 
+    and has two for what consumes rotated vectors, which can rotate them as they
+    are loaded:
+
+    | operation                | what it computes                              |
+    | ------------------------ | --------------------------------------------- |
+    | `rope.attention`         | attention                                     |
+    | `rope.online_attention`  | its step over some of the keys                |
+
     The first two are pure operations on small tensors and stay symbolic. The
-    others are in destination style, on tensors or on memrefs.
+    others are in destination style, on tensors or on memrefs. The attribute
+    `rope.folded` marks a rotation that a fusion has moved into its loops.
 
     Rules of the scaling attributes:
     - (scaling_c1) numbers are f64, finite and greater than zero;
