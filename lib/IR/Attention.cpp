@@ -383,9 +383,11 @@ static LogicalResult verifyRotation(AttentionOp op, StringRef name,
     tables = inferTableShape(rules);
   } else if (failed(verifyCosSin(emit, "apply_c3", first, second))) {
     return failure();
+  } else {
+    tables = mergeShapes(first, second);
   }
   return verifyApply(
-      emit, {shaped(x), tables, rotation.getPairing(),
+      emit, {shaped(x).getShape(), tables, rotation.getPairing(),
              rotation.getResultPairing().value_or(rotation.getPairing()),
              rotation.getPositionDims().asArrayRef(), rotation.getOffset(),
              rotation.getPairStride()});

@@ -12,6 +12,7 @@
 
 #include "Rope/IR/Attention.h"
 #include "Rope/IR/RopeOps.h"
+#include "Tiles.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
@@ -24,110 +25,166 @@
 using namespace mlir;
 using namespace mlir::rope;
 
-using OpFoldResults = SmallVector<OpFoldResult>;
-
-static OpFoldResult sizeOf(OpBuilder &b, Location loc, Value value,
-                           int64_t dim) {
-  if (isa<TensorType>(value.getType()))
-    return tensor::getMixedSize(b, loc, value, dim);
-  return memref::getMixedSize(b, loc, value, dim);
-}
-
 static unsigned numTiledLoops(AttentionOp) { return 3; }
 static unsigned numTiledLoops(OnlineAttentionOp) { return 4; }
 
-/// The size of a loop: that of the first operand that has it whole. One where
-/// none has it.
+/// The operand that says how large a loop is, and in which dimension: one that
+/// knows a number, else the first that has the loop whole. Null where none has.
 template <typename OpTy>
-static OpFoldResult loopSize(OpBuilder &b, OpTy op, Loop loop) {
-  SmallVector<OpOperand *> operands = op.getMappedOperands();
-  for (OpOperand *operand : llvm::reverse(operands)) {
+static std::pair<Value, int64_t> findSize(OpTy op, Loop loop) {
+  std::pair<Value, int64_t> found;
+  for (OpOperand *operand : op.getMappedOperands()) {
     AffineMap map = op.getMap(*operand);
     std::optional<int64_t> dim = findLoop(map, loop);
-    if (dim && matchMapResult(map.getResult(*dim))->group == 1)
-      return sizeOf(b, op.getLoc(), operand->get(), *dim);
+    if (!dim || matchMapResult(map.getResult(*dim))->group != 1)
+      continue;
+    auto type = cast<ShapedType>(operand->get().getType());
+    if (!type.isDynamicDim(*dim))
+      return {operand->get(), *dim};
+    if (!found.first)
+      found = {operand->get(), *dim};
   }
-  return b.getIndexAttr(1);
+  return found;
+}
+
+template <typename OpTy>
+static OpFoldResult loopSize(OpBuilder &b, OpTy op, Loop loop) {
+  auto [value, dim] = findSize(op, loop);
+  return value ? sizeOf(b, op.getLoc(), value, dim) : b.getIndexAttr(1);
 }
 
 //===----------------------------------------------------------------------===//
 // The part of an operand that a tile of the loops touches
 //===----------------------------------------------------------------------===//
 
-/// Whether `value` is known to be a multiple of `factor`.
-static bool isMultiple(OpFoldResult value, int64_t factor) {
-  if (factor == 1)
-    return true;
-  if (std::optional<int64_t> constant = getConstantIntValue(value))
-    return *constant % factor == 0;
-  auto dynamic = cast<Value>(value);
-  if (auto argument = dyn_cast<BlockArgument>(dynamic)) {
-    auto loop =
-        dyn_cast<LoopLikeOpInterface>(argument.getOwner()->getParentOp());
-    std::optional<SmallVector<Value>> ivs =
-        loop ? loop.getLoopInductionVars() : std::nullopt;
-    std::optional<OpFoldResults> starts =
-        loop ? loop.getLoopLowerBounds() : std::nullopt;
-    std::optional<OpFoldResults> steps =
-        loop ? loop.getLoopSteps() : std::nullopt;
-    if (!ivs || !starts || !steps)
+namespace {
+/// What is known of numbers of heads, all of which are whole groups.
+template <typename OpTy>
+class Heads {
+public:
+  explicit Heads(OpTy op) : op(op) {}
+
+  /// Whether `value` is the number of all heads.
+  bool areAll(OpFoldResult value) {
+    if (std::optional<int64_t> constant = getConstantIntValue(value)) {
+      auto [whole, dim] = findSize(op, Loop::head);
+      return whole &&
+             cast<ShapedType>(whole.getType()).getDimSize(dim) == *constant;
+    }
+    Operation *dimOp = cast<Value>(value).getDefiningOp();
+    if (!isa_and_nonnull<tensor::DimOp, memref::DimOp>(dimOp))
       return false;
-    for (auto [iv, start, step] : llvm::zip(*ivs, *starts, *steps))
-      if (iv == argument)
+    std::optional<int64_t> dim = getConstantIntValue(dimOp->getOperand(1));
+    return llvm::any_of(op.getMappedOperands(), [&](OpOperand *operand) {
+      AffineMap map = op.getMap(*operand);
+      return operand->get() == dimOp->getOperand(0) && dim &&
+             findLoop(map, Loop::head) == dim && getGroup(map) == 1;
+    });
+  }
+
+  /// Whether `value` is known to be a multiple of `factor`.
+  bool isMultiple(OpFoldResult value, int64_t factor) {
+    if (factor == 1)
+      return true;
+    if (std::optional<int64_t> constant = getConstantIntValue(value))
+      return *constant % factor == 0;
+    auto dynamic = cast<Value>(value);
+    if (auto argument = dyn_cast<BlockArgument>(dynamic))
+      return isMultiple(argument, factor);
+    if (auto apply = dynamic.getDefiningOp<affine::AffineApplyOp>())
+      return areMultiples(apply.getAffineMap(), apply.getMapOperands(), factor);
+    if (auto min = dynamic.getDefiningOp<affine::AffineMinOp>())
+      return areMultiples(min.getAffineMap(), min.getMapOperands(), factor);
+    return areAll(value);
+  }
+
+private:
+  /// The index of a loop that starts and steps by multiples.
+  bool isMultiple(BlockArgument argument, int64_t factor) {
+    auto loop = dyn_cast_or_null<LoopLikeOpInterface>(
+        argument.getOwner()->getParentOp());
+    if (!loop)
+      return false;
+    std::optional<SmallVector<Value>> indices = loop.getLoopInductionVars();
+    std::optional<OpFoldResults> starts = loop.getLoopLowerBounds(),
+                                 steps = loop.getLoopSteps();
+    if (!indices || !starts || !steps)
+      return false;
+    for (auto [index, start, step] : llvm::zip(*indices, *starts, *steps))
+      if (index == argument)
         return isMultiple(start, factor) && isMultiple(step, factor);
     return false;
   }
-  if (auto apply = dynamic.getDefiningOp<affine::AffineApplyOp>())
-    return apply.getAffineMap().getResult(0).isMultipleOf(factor);
-  return false;
-}
 
-namespace {
-struct Tile {
-  OpFoldResults offsets, sizes;
+  bool areMultiples(AffineMap map, ValueRange operands, int64_t factor) {
+    DenseMap<AffineExpr, AffineExpr> multiples;
+    MLIRContext *context = map.getContext();
+    for (auto [i, operand] : llvm::enumerate(operands)) {
+      AffineExpr expr =
+          i < map.getNumDims()
+              ? getAffineDimExpr(i, context)
+              : getAffineSymbolExpr(i - map.getNumDims(), context);
+      if (isMultiple(OpFoldResult(operand), factor))
+        multiples[expr] = expr * factor;
+    }
+    return llvm::all_of(map.getResults(), [&](AffineExpr result) {
+      return result.replace(multiples).isMultipleOf(factor);
+    });
+  }
+
+  OpTy op;
 };
 } // namespace
 
-/// Appends the part of dimension `dim` of `value` that follows `match`. Fails
-/// where a tile would cut a group of heads in a way that maps cannot say.
-static LogicalResult appendDim(OpBuilder &b, Location loc, Value value,
-                               int64_t dim, MapResult match, const Tile &loops,
-                               Tile &tile) {
-  if (!match.loop || unsigned(*match.loop) >= loops.offsets.size()) {
+/// Appends the part of dimension `dim` of `value` that follows `match`. Says
+/// whether all heads of the tile are within one group, of which that dimension
+/// is one. Fails where a tile would cut groups in another way.
+template <typename OpTy>
+static FailureOr<bool> appendDim(OpBuilder &b, OpTy op, Value value,
+                                 int64_t dim, MapResult match,
+                                 const Tile &loops, Tile &tile) {
+  Location loc = op.getLoc();
+  auto takeAll = [&] {
     tile.offsets.push_back(b.getIndexAttr(0));
     tile.sizes.push_back(sizeOf(b, loc, value, dim));
-    return success();
+  };
+  if (!match.loop || unsigned(*match.loop) >= loops.offsets.size()) {
+    takeAll();
+    return false;
   }
   OpFoldResult offset = loops.offsets[unsigned(*match.loop)];
   OpFoldResult size = loops.sizes[unsigned(*match.loop)];
   if (match.group == 1) {
     tile.offsets.push_back(offset);
     tile.sizes.push_back(size);
-    return success();
+    return false;
   }
-  std::optional<int64_t> heads = getConstantIntValue(size);
-  bool isWholeGroups =
-      heads && *heads % match.group == 0 && isMultiple(offset, match.group);
-  bool isWithinGroup = heads && *heads > 0 && match.group % *heads == 0 &&
-                       isMultiple(offset, *heads);
-  if (!isWholeGroups && !isWithinGroup)
+  Heads<OpTy> heads(op);
+  if (isConstantIntValue(offset, 0) && heads.areAll(size)) {
+    takeAll();
+    return false;
+  }
+  AffineExpr groupOf = b.getAffineSymbolExpr(0).floorDiv(match.group);
+  bool areWholeGroups = heads.isMultiple(offset, match.group) &&
+                        heads.isMultiple(size, match.group);
+  std::optional<int64_t> number = getConstantIntValue(size);
+  if (!areWholeGroups &&
+      (!number || *number <= 0 || match.group % *number != 0 ||
+       !heads.isMultiple(offset, *number)))
     return failure();
-  AffineExpr s0 = b.getAffineSymbolExpr(0);
-  tile.offsets.push_back(affine::makeComposedFoldedAffineApply(
-      b, loc, s0.floorDiv(match.group), {offset}));
-  tile.sizes.push_back(
-      b.getIndexAttr(isWholeGroups ? *heads / match.group : 1));
-  return success();
+  tile.offsets.push_back(
+      affine::makeComposedFoldedAffineApply(b, loc, groupOf, {offset}));
+  tile.sizes.push_back(areWholeGroups ? affine::makeComposedFoldedAffineApply(
+                                            b, loc, groupOf, {size})
+                                      : b.getIndexAttr(1));
+  return !areWholeGroups;
 }
 
-static Operation *slice(OpBuilder &b, Location loc, Value value,
-                        const Tile &tile) {
-  OpFoldResults strides(tile.offsets.size(), b.getIndexAttr(1));
-  if (isa<TensorType>(value.getType()))
-    return tensor::ExtractSliceOp::create(b, loc, value, tile.offsets,
-                                          tile.sizes, strides);
-  return memref::SubViewOp::create(b, loc, value, tile.offsets, tile.sizes,
-                                   strides);
+static AffineMap replaceResult(AffineMap map, unsigned result,
+                               AffineExpr expr) {
+  SmallVector<AffineExpr> results(map.getResults());
+  results[result] = expr;
+  return AffineMap::get(map.getNumDims(), 0, results, map.getContext());
 }
 
 /// The loop that each dimension of an operand follows.
@@ -202,7 +259,9 @@ static void shiftIndices(OpBuilder &b, Location loc, Region &region,
   }
 }
 
-/// The position of the tile's first query.
+/// The position of the tile's first query: an index, which no integer of the
+/// operand's own type may hold. Fails on memrefs, where nothing can hold one
+/// for each batch.
 static FailureOr<Value> shiftOffset(OpBuilder &b, AttentionOp op, Value offset,
                                     OpFoldResult start) {
   Location loc = op.getLoc();
@@ -212,23 +271,23 @@ static FailureOr<Value> shiftOffset(OpBuilder &b, AttentionOp op, Value offset,
   Value first = getValueOrCreateConstantIndexOp(b, loc, start);
   if (!offset)
     return first;
-  auto shaped = dyn_cast<ShapedType>(offset.getType());
-  Type element = getElementTypeOrSelf(offset.getType());
-  if (!element.isIndex())
-    first = arith::IndexCastOp::create(b, loc, element, first);
-  if (!shaped)
-    return Value(arith::AddIOp::create(b, loc, offset, first));
-  if (!isa<TensorType>(shaped))
+  auto shifted = [&](OpBuilder &b, Location loc, Value offset) -> Value {
+    if (!offset.getType().isIndex())
+      offset = arith::IndexCastOp::create(b, loc, b.getIndexType(), offset);
+    return arith::AddIOp::create(b, loc, offset, first);
+  };
+  if (!isa<ShapedType>(offset.getType()))
+    return shifted(b, loc, offset);
+  if (!isa<TensorType>(offset.getType()))
     return failure();
   Value empty = tensor::EmptyOp::create(
-      b, loc, tensor::getMixedSizes(b, loc, offset), element);
+      b, loc, tensor::getMixedSizes(b, loc, offset), b.getIndexType());
   AffineMap identity = b.getMultiDimIdentityMap(1);
   auto sum = linalg::GenericOp::create(
       b, loc, empty.getType(), offset, empty, ArrayRef{identity, identity},
       utils::IteratorType::parallel,
       [&](OpBuilder &b, Location loc, ValueRange arguments) {
-        linalg::YieldOp::create(
-            b, loc, Value(arith::AddIOp::create(b, loc, arguments[0], first)));
+        linalg::YieldOp::create(b, loc, shifted(b, loc, arguments[0]));
       });
   return sum.getResult(0);
 }
@@ -244,14 +303,23 @@ static FailureOr<TilingResult> tile(OpBuilder &b, OpTy op,
         return failure();
   Tile loops{OpFoldResults(offsets), OpFoldResults(sizes)};
   SmallVector<Tile> tiles;
+  SmallVector<AffineMap> maps;
   for (OpOperand &operand : op->getOpOperands()) {
     Tile &tile = tiles.emplace_back();
     if (!isa<ShapedType>(operand.get().getType()))
       continue;
-    for (auto [dim, match] : llvm::enumerate(operandLoops(op, operand)))
-      if (failed(appendDim(b, op.getLoc(), operand.get(), dim, match, loops,
-                           tile)))
+    AffineMap map = op.getMap(operand);
+    for (auto [dim, match] : llvm::enumerate(operandLoops(op, operand))) {
+      FailureOr<bool> isWithinGroup =
+          appendDim(b, op, operand.get(), dim, match, loops, tile);
+      if (failed(isWithinGroup))
         return failure();
+      // All heads at hand share one.
+      if (*isWithinGroup && map)
+        map = replaceResult(map, dim, b.getAffineConstantExpr(0));
+    }
+    if (map)
+      maps.push_back(map);
   }
   SmallVector<Operation *> slices;
   SmallVector<Value> operands;
@@ -284,6 +352,7 @@ static FailureOr<TilingResult> tile(OpBuilder &b, OpTy op,
       operands[number] = queryOffset;
   }
   auto tiled = cast<OpTy>(cloneWith(b, op, types, operands));
+  tiled.setIndexingMapsAttr(b.getAffineMapArrayAttr(maps));
   if constexpr (std::is_same_v<OpTy, AttentionOp>)
     if (queryOffset && !op.getQueryOffset())
       tiled.getQueryOffsetMutable().assign(queryOffset);
@@ -317,7 +386,7 @@ static LogicalResult resultTile(OpBuilder &b, OpTy op, unsigned result,
   OpOperand &init = *op.getDpsInitOperand(result);
   Tile loops{OpFoldResults(offsets), OpFoldResults(sizes)}, tile;
   for (auto [dim, match] : llvm::enumerate(followedLoops(op.getMap(init))))
-    if (failed(appendDim(b, op.getLoc(), init.get(), dim, match, loops, tile)))
+    if (failed(appendDim(b, op, init.get(), dim, match, loops, tile)))
       return failure();
   resultOffsets = tile.offsets;
   resultSizes = tile.sizes;
@@ -341,9 +410,7 @@ static FailureOr<Tile> domainTile(OpBuilder &b, OpTy op, unsigned result,
     if (loop < tile.offsets.size()) {
       tile.offsets[loop] = offsets[dim];
       tile.sizes[loop] = sizes[dim];
-    } else if (!isConstantIntValue(offsets[dim], 0) ||
-               !isEqualConstantIntOrValue(
-                   sizes[dim], sizeOf(b, op.getLoc(), init.get(), dim))) {
+    } else if (!isWhole(init.get(), dim, offsets[dim], sizes[dim])) {
       return failure();
     }
   }
@@ -406,9 +473,9 @@ resultTileValue(OpBuilder &b, OpTy op, unsigned result,
   bool OpTy::isOpFusableWithConsumerSlice(unsigned result,                     \
                                           ArrayRef<OpFoldResult> offsets,      \
                                           ArrayRef<OpFoldResult> sizes) {      \
-    AffineMap map = getMap(*getDpsInitOperand(result));                        \
-    std::optional<int64_t> dim = findLoop(map, Loop::valueChannel);            \
-    return !dim || isConstantIntValue(offsets[*dim], 0);                       \
+    OpOperand &init = *getDpsInitOperand(result);                              \
+    std::optional<int64_t> dim = findLoop(getMap(init), Loop::valueChannel);   \
+    return !dim || isWhole(init.get(), *dim, offsets[*dim], sizes[*dim]);      \
   }
 
 ROPE_ATTENTION_TILING_INTERFACE(AttentionOp)

@@ -48,6 +48,25 @@ static bool isStaticallyEmpty(Value value) {
   return llvm::is_contained(cast<ShapedType>(value.getType()).getShape(), 0);
 }
 
+/// The last size, which `x` and `y` share, as far as either type knows it.
+static int64_t sharedLastSize(Value x, Value y) {
+  int64_t size = cast<ShapedType>(x.getType()).getShape().back();
+  return ShapedType::isDynamic(size)
+             ? cast<ShapedType>(y.getType()).getShape().back()
+             : size;
+}
+
+/// The sizes that `x` and `y` share: numbers where either type knows one.
+static SmallVector<OpFoldResult> sharedSizes(ImplicitLocOpBuilder &b, Value x,
+                                             Value y) {
+  SmallVector<OpFoldResult> sizes = sizesOf(b, x);
+  auto known = cast<ShapedType>(y.getType());
+  for (auto [dim, size] : llvm::enumerate(sizes))
+    if (!known.isDynamicDim(dim))
+      size = b.getIndexAttr(known.getDimSize(dim));
+  return sizes;
+}
+
 /// An elementwise generic over the dimensions of the first output.
 static SmallVector<Value> elementwise(
     ImplicitLocOpBuilder &b, ValueRange inputs, ArrayRef<AffineMap> inputMaps,
@@ -127,7 +146,7 @@ static Value isMember(ImplicitLocOpBuilder &b, int64_t dim,
 FailureOr<SmallVector<Value>> TableOp::decomposeOperation(OpBuilder &builder) {
   ImplicitLocOpBuilder b(getLoc(), builder);
   // A slice of nothing would start out of bounds.
-  if (isStaticallyEmpty(getCos()))
+  if (llvm::any_of(getOperands(), isStaticallyEmpty))
     return SmallVector<Value>(
         getResults().empty() ? ValueRange{} : ValueRange{getCos(), getSin()});
   int64_t rank = getPositionRank();
@@ -257,9 +276,9 @@ static OpFoldResult subtract(ImplicitLocOpBuilder &b, OpFoldResult x,
 /// Whether the second channel of the first pair, or of all pairs, is known to
 /// lie behind the head: then there are no pairs.
 static bool hasNoPairs(ApplyOp op) {
-  if (isStaticallyEmpty(op.getCos()))
+  if (isStaticallyEmpty(op.getCos()) || isStaticallyEmpty(op.getSin()))
     return true;
-  int64_t head = cast<ShapedType>(op.getX().getType()).getShape().back();
+  int64_t head = sharedLastSize(op.getX(), op.getInit());
   int64_t stride = op.getPairing() == Pairing::half
                        ? int64_t(op.getPairStride().value_or(1))
                        : 1;
@@ -271,7 +290,7 @@ FailureOr<SmallVector<Value>> ApplyOp::decomposeOperation(OpBuilder &builder) {
   ImplicitLocOpBuilder b(getLoc(), builder);
   bool onTensors = !getResults().empty();
   // A slice of nothing would start out of bounds.
-  if (isStaticallyEmpty(getX()))
+  if (isStaticallyEmpty(getX()) || isStaticallyEmpty(getInit()))
     return SmallVector<Value>(onTensors ? ValueRange{getInit()} : ValueRange{});
   if (hasNoPairs(*this)) {
     if (!onTensors && getX() == getInit())
@@ -281,9 +300,9 @@ FailureOr<SmallVector<Value>> ApplyOp::decomposeOperation(OpBuilder &builder) {
   }
   OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
   OpFoldResult offset = b.getIndexAttr(getOffset());
-  OpFoldResult pairs = sizesOf(b, getCos()).back();
-  Sized x{getX(), sizesOf(b, getX())};
-  Sized destination{getInit(), sizesOf(b, getInit())};
+  OpFoldResult pairs = sharedSizes(b, getCos(), getSin()).back();
+  Sized x{getX(), sharedSizes(b, getX(), getInit())};
+  Sized destination{getInit(), x.sizes};
   OpFoldResult head = x.sizes.back();
   OpFoldResult stride = pairs;
   if (getPairStride())

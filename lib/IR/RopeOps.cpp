@@ -32,6 +32,14 @@ bool rope::areCompatible(int64_t a, int64_t b) {
   return a == b || ShapedType::isDynamic(a) || ShapedType::isDynamic(b);
 }
 
+SmallVector<int64_t> rope::mergeShapes(ShapedType a, ShapedType b) {
+  SmallVector<int64_t> shape(a.getShape());
+  for (auto [size, other] : llvm::zip_equal(shape, b.getShape()))
+    if (ShapedType::isDynamic(size))
+      size = other;
+  return shape;
+}
+
 std::string rope::sizeText(int64_t size) {
   return ShapedType::isDynamic(size) ? "?" : std::to_string(size);
 }
@@ -293,18 +301,18 @@ SmallVector<int64_t> rope::inferTableShape(const TableRules &rules) {
 LogicalResult TableOp::verify() {
   if (failed(verifyOneKind(*this, "table_c1")))
     return failure();
-  ShapedType cos = shaped(getCos());
+  ShapedType cos = shaped(getCos()), sin = shaped(getSin());
   TableRules rules{shaped(getPositions()), shaped(getFrequencies()), getAxes(),
                    getMagnitude(), getPrecision()};
   auto emit = [&] { return emitOpError(); };
-  if (failed(verifyCosSin(emit, "table_c4", cos, shaped(getSin()))) ||
+  if (failed(verifyCosSin(emit, "table_c4", cos, sin)) ||
       failed(verifyTable(emit, rules)))
     return failure();
   SmallVector<int64_t> expected = inferTableShape(rules);
-  if (!llvm::equal(expected, cos.getShape(), areCompatible))
+  if (!llvm::equal(expected, mergeShapes(cos, sin), areCompatible))
     return emitOpError("(table_c5) expected tables of shape ")
            << llvm::join(llvm::map_range(expected, sizeText), "x")
-           << ", but got " << cos;
+           << ", but got " << cos << " and " << sin;
   return verifySizes(*this, "table_c8");
 }
 
@@ -342,8 +350,7 @@ Speculation::Speculatability ApplyOp::getSpeculatability() {
 
 LogicalResult rope::verifyApply(EmitErrorFn emitError,
                                 const ApplyRules &rules) {
-  ShapedType x = rules.x;
-  ArrayRef<int64_t> dims = rules.positionDims;
+  ArrayRef<int64_t> x = rules.x, dims = rules.positionDims;
   if (rules.tables.size() != dims.size() + 1)
     return emitError() << "(apply_c4) expected tables of rank "
                        << dims.size() + 1
@@ -352,21 +359,20 @@ LogicalResult rope::verifyApply(EmitErrorFn emitError,
                                      ", ")
                        << "]";
   for (auto [i, dim] : llvm::enumerate(dims)) {
-    if (dim < 0 || dim >= x.getRank() - 1 ||
+    if (dim < 0 || dim >= int64_t(x.size()) - 1 ||
         llvm::is_contained(dims.take_front(i), dim))
       return emitError()
              << "(apply_c5) expected 'position_dims' to be distinct "
                 "dimensions of 'x' before its last, but got ["
-             << dims << "] for rank " << x.getRank();
-    if (!areCompatible(rules.tables[i], x.getDimSize(dim)))
-      return emitError() << "(apply_c6) expected size "
-                         << sizeText(x.getDimSize(dim)) << " of dimension "
-                         << dim << " of 'x' in dimension " << i
-                         << " of the tables, but got "
+             << dims << "] for rank " << x.size();
+    if (!areCompatible(rules.tables[i], x[dim]))
+      return emitError() << "(apply_c6) expected size " << sizeText(x[dim])
+                         << " of dimension " << dim << " of 'x' in dimension "
+                         << i << " of the tables, but got "
                          << sizeText(rules.tables[i]);
   }
 
-  int64_t pairs = rules.tables.back(), head = x.getShape().back();
+  int64_t pairs = rules.tables.back(), head = x.back();
   if (rules.offset < 0)
     return emitError() << "(apply_c7) expected 'offset' not to be negative, "
                           "but got "
@@ -409,7 +415,7 @@ LogicalResult ApplyOp::verify() {
   if (failed(verifyOneKind(*this, "apply_c1")))
     return failure();
   ShapedType x = shaped(getX()), init = shaped(getInit()),
-             cos = shaped(getCos());
+             cos = shaped(getCos()), sin = shaped(getSin());
   if (x.getRank() == 0 ||
       !llvm::equal(x.getShape(), init.getShape(), areCompatible))
     return emitOpError("(apply_c2) expected 'x' and the destination to have "
@@ -426,10 +432,11 @@ LogicalResult ApplyOp::verify() {
     return emitOpError("(apply_c2) expected a destination of ")
            << element << " or wider floats, but got " << init;
   auto emit = [&] { return emitOpError(); };
-  if (failed(verifyCosSin(emit, "apply_c3", cos, shaped(getSin()))) ||
-      failed(verifyApply(emit, {x, cos.getShape(), getPairing(),
-                                getWrittenPairing(), getPositionDims(),
-                                int64_t(getOffset()), getPairStride()})))
+  if (failed(verifyCosSin(emit, "apply_c3", cos, sin)) ||
+      failed(verifyApply(emit,
+                         {mergeShapes(x, init), mergeShapes(cos, sin),
+                          getPairing(), getWrittenPairing(), getPositionDims(),
+                          int64_t(getOffset()), getPairStride()})))
     return failure();
   if (getWrittenPairing() != getPairing() && getX() == getInit() &&
       isa<MemRefType>(x))

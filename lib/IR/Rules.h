@@ -18,6 +18,9 @@ using EmitErrorFn = function_ref<InFlightDiagnostic()>;
 /// Static sizes agree where both are known.
 bool areCompatible(int64_t a, int64_t b);
 
+/// The sizes that are known of `a` or of `b`, which have one shape.
+SmallVector<int64_t> mergeShapes(ShapedType a, ShapedType b);
+
 /// A size as it stands in a type.
 std::string sizeText(int64_t size);
 
@@ -45,10 +48,10 @@ LogicalResult verifyTable(EmitErrorFn emitError, const TableRules &rules);
 /// The shape of cosine and sine.
 SmallVector<int64_t> inferTableShape(const TableRules &rules);
 
-/// What rope.apply and #rope.rotation hold, and the shape of the tables.
+/// What rope.apply and #rope.rotation hold, and the shapes of what is rotated
+/// and of the tables.
 struct ApplyRules {
-  ShapedType x;
-  ArrayRef<int64_t> tables;
+  ArrayRef<int64_t> x, tables;
   Pairing pairing, written;
   ArrayRef<int64_t> positionDims;
   int64_t offset;

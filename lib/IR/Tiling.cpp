@@ -12,6 +12,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Rope/IR/RopeOps.h"
+#include "Tiles.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -21,28 +22,19 @@
 using namespace mlir;
 using namespace mlir::rope;
 
-using OpFoldResults = SmallVector<OpFoldResult>;
-
-/// A box of indices: of a value, or of an iteration domain.
-namespace {
-struct Tile {
-  OpFoldResults offsets, sizes;
-};
-} // namespace
-
 //===----------------------------------------------------------------------===//
 // Slices of tensors and memrefs
 //===----------------------------------------------------------------------===//
 
-static OpFoldResult sizeOf(OpBuilder &b, Location loc, Value value,
-                           int64_t dim) {
+OpFoldResult rope::sizeOf(OpBuilder &b, Location loc, Value value,
+                          int64_t dim) {
   if (isa<TensorType>(value.getType()))
     return tensor::getMixedSize(b, loc, value, dim);
   return memref::getMixedSize(b, loc, value, dim);
 }
 
-static Operation *slice(OpBuilder &b, Location loc, Value value,
-                        const Tile &tile) {
+Operation *rope::slice(OpBuilder &b, Location loc, Value value,
+                       const Tile &tile) {
   OpFoldResults strides(tile.offsets.size(), b.getIndexAttr(1));
   if (isa<TensorType>(value.getType()))
     return tensor::ExtractSliceOp::create(b, loc, value, tile.offsets,
@@ -57,9 +49,8 @@ static void appendWhole(OpBuilder &b, Location loc, Value value, int64_t dim,
   tile.sizes.push_back(sizeOf(b, loc, value, dim));
 }
 
-/// Whether the tile takes all of dimension `dim` of `value`.
-static bool isWhole(Value value, int64_t dim, OpFoldResult offset,
-                    OpFoldResult size) {
+bool rope::isWhole(Value value, int64_t dim, OpFoldResult offset,
+                   OpFoldResult size) {
   if (!isConstantIntValue(offset, 0))
     return false;
   int64_t known = cast<ShapedType>(value.getType()).getDimSize(dim);

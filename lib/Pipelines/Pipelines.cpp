@@ -85,6 +85,8 @@ void rope::buildRopeToLLVMPipeline(OpPassManager &pm,
   addBufferization(pm);
 
   pm.addNestedPass<func::FuncOp>(createTileAttention(tile));
+  // Those of tiles, and of tensors that were inserted.
+  pm.addNestedPass<func::FuncOp>(createExpandSubViews());
   // Bodies are rewritten while they are scalar, before vectors make many of one
   // operation; those of named operations must not be.
   pm.addNestedPass<func::FuncOp>(createConvertRopeToLinalg());

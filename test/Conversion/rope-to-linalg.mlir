@@ -267,3 +267,48 @@ func.func @frequencies() -> tensor<4xf64> {
   %f = rope.frequencies base(2.0) : tensor<4xf64>
   return %f : tensor<4xf64>
 }
+
+// What the types of x and of the destination know of their sizes, or those of
+// the tables, holds for both: no channels are behind the head.
+
+// CHECK-LABEL: @head_known_by_destination(
+// CHECK-NOT: linalg.copy
+// CHECK-DAG: memref.subview %{{.*}}[0, 0] [8, 4] [1, 1] : memref<?x?xf32>
+// CHECK-DAG: memref.subview %{{.*}}[0, 4] [8, 4] [1, 1] : memref<?x?xf32>
+// CHECK-DAG: memref.subview %{{.*}}[0, 4] [8, 4] [1, 1] : memref<8x8xf32>
+// CHECK: linalg.generic
+func.func @head_known_by_destination(%x: memref<?x?xf32>, %cos: memref<?x?xf32>, %sin: memref<8x4xf32>, %y: memref<8x8xf32>) {
+  rope.apply ins(%x, %cos, %sin : memref<?x?xf32>, memref<?x?xf32>, memref<8x4xf32>) outs(%y : memref<8x8xf32>)
+             {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  return
+}
+
+// CHECK-LABEL: @head_known_by_x(
+// CHECK-NOT: linalg.copy
+// CHECK: tensor.insert_slice %{{.*}} into %{{.*}}[0, 4] [8, 4] [1, 1] : tensor<8x4xf32> into tensor<?x?xf32>
+func.func @head_known_by_x(%x: tensor<8x8xf32>, %t: tensor<?x4xf32>, %y: tensor<?x?xf32>) -> tensor<?x?xf32> {
+  %r = rope.apply ins(%x, %t, %t : tensor<8x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>) outs(%y : tensor<?x?xf32>)
+                  {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  return %r : tensor<?x?xf32>
+}
+
+// No pairs at all, which the sine knows.
+
+// CHECK-LABEL: @no_pairs_by_sine(
+// CHECK-NEXT: linalg.copy
+// CHECK-NEXT: return
+func.func @no_pairs_by_sine(%x: memref<8x8xf32>, %cos: memref<?x?xf32>, %sin: memref<8x0xf32>, %y: memref<8x8xf32>) {
+  rope.apply ins(%x, %cos, %sin : memref<8x8xf32>, memref<?x?xf32>, memref<8x0xf32>) outs(%y : memref<8x8xf32>)
+             {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  return
+}
+
+// A table of no positions, which they know.
+
+// CHECK-LABEL: @no_positions(
+// CHECK-NEXT: return
+func.func @no_positions(%p: memref<2x0xi64>, %f: memref<2xf64>, %cos: memref<?x2xf32>, %sin: memref<?x2xf32>) {
+  rope.table ins(%p, %f : memref<2x0xi64>, memref<2xf64>) outs(%cos, %sin : memref<?x2xf32>, memref<?x2xf32>)
+             {axes = array<i64: 0, 1>}
+  return
+}

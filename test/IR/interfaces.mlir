@@ -130,3 +130,108 @@ func.func private @callee(%x: tensor<4x8xf32>, %p: tensor<4xi64>, %t: tensor<4x4
                   {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
   return %y : tensor<4x8xf32>
 }
+
+// -----
+
+// Results of attention have the sizes of their destinations.
+
+// REIFY-LABEL: @reify_attention(
+// REIFY-SAME: %[[O:arg[0-9]+]]: tensor<?x8x?xf32>, %[[S:arg[0-9]+]]: tensor<8x?xf32>)
+// REIFY-DAG: %[[C0:.*]] = arith.constant 0 : index
+// REIFY-DAG: %[[C1:.*]] = arith.constant 1 : index
+// REIFY-DAG: %[[C2:.*]] = arith.constant 2 : index
+// REIFY-DAG: %[[C8:.*]] = arith.constant 8 : index
+// REIFY-DAG: %[[I:.*]] = tensor.dim %[[O]], %[[C0]]
+// REIFY-DAG: %[[E:.*]] = tensor.dim %[[O]], %[[C2]]
+// REIFY-DAG: %[[J:.*]] = tensor.dim %[[S]], %[[C1]]
+// REIFY: return %[[I]], %[[C8]], %[[E]], %[[J]]
+#aq = affine_map<(b, h, i, j, d, e) -> (i, h, d)>
+#ak = affine_map<(b, h, i, j, d, e) -> (j, h, d)>
+#av = affine_map<(b, h, i, j, d, e) -> (j, h, e)>
+#ao = affine_map<(b, h, i, j, d, e) -> (i, h, e)>
+#as = affine_map<(b, h, i, j, d, e) -> (h, i)>
+func.func @reify_attention(%x: tensor<?x8x16xf32>, %v: tensor<?x8x?xf32>, %o: tensor<?x8x?xf32>, %s: tensor<8x?xf32>) -> (index, index, index, index) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
+  %r:2 = rope.attention {indexing_maps = [#aq, #ak, #av, #ao, #as]}
+    ins(%x, %x, %v : tensor<?x8x16xf32>, tensor<?x8x16xf32>, tensor<?x8x?xf32>)
+    outs(%o, %s : tensor<?x8x?xf32>, tensor<8x?xf32>)
+  %i = tensor.dim %r#0, %c0 : tensor<?x8x?xf32>
+  %h = tensor.dim %r#0, %c1 : tensor<?x8x?xf32>
+  %e = tensor.dim %r#0, %c2 : tensor<?x8x?xf32>
+  %j = tensor.dim %r#1, %c1 : tensor<8x?xf32>
+  return %i, %h, %e, %j : index, index, index, index
+}
+
+// -----
+
+// So have those of a part of it.
+
+// REIFY-LABEL: @reify_online(
+// REIFY-SAME: tensor<?x4xf32>, %[[A:arg[0-9]+]]: tensor<?x4xf32>, %{{.*}}: tensor<?xf32>, %[[S:arg[0-9]+]]: tensor<?x?xf32>)
+// REIFY-DAG: %[[C0:.*]] = arith.constant 0 : index
+// REIFY-DAG: %[[C1:.*]] = arith.constant 1 : index
+// REIFY-DAG: %[[I:.*]] = tensor.dim %[[A]], %[[C0]]
+// REIFY-DAG: %[[J:.*]] = tensor.dim %[[S]], %[[C1]]
+// REIFY: return %[[I]], %[[J]]
+#oq = affine_map<(b, h, i, j, d, e) -> (i, d)>
+#ok = affine_map<(b, h, i, j, d, e) -> (j, d)>
+#ov = affine_map<(b, h, i, j, d, e) -> (j, e)>
+#oo = affine_map<(b, h, i, j, d, e) -> (i, e)>
+#or = affine_map<(b, h, i, j, d, e) -> (i)>
+#os = affine_map<(b, h, i, j, d, e) -> (i, j)>
+func.func @reify_online(%x: tensor<?x4xf32>, %a: tensor<?x4xf32>, %row: tensor<?xf32>, %s: tensor<?x?xf32>) -> (index, index) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %r:5 = rope.online_attention {indexing_maps = [#oq, #ok, #ov, #oo, #or, #or, #os, #or]}
+    ins(%x, %x, %x : tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>)
+    outs(%a, %row, %row, %s, %row : tensor<?x4xf32>, tensor<?xf32>, tensor<?xf32>, tensor<?x?xf32>, tensor<?xf32>)
+  %i = tensor.dim %r#0, %c0 : tensor<?x4xf32>
+  %j = tensor.dim %r#3, %c1 : tensor<?x?xf32>
+  return %i, %j : index, index
+}
+
+// -----
+
+// Equal attention is one, and goes where nobody reads it; on memrefs effects
+// keep it.
+
+// CSE-LABEL: @equal_attention(
+// CSE-NEXT: %[[R:.*]] = rope.attention
+// CSE-NEXT: rope.attention {{.*}} ins({{.*}} : memref<2x4xf32>
+// CSE-NEXT: return %[[R]], %[[R]]
+#eq = affine_map<(b, h, i, j, d, e) -> (i, d)>
+#ek = affine_map<(b, h, i, j, d, e) -> (j, d)>
+#ev = affine_map<(b, h, i, j, d, e) -> (j, e)>
+#eo = affine_map<(b, h, i, j, d, e) -> (i, e)>
+func.func @equal_attention(%x: tensor<2x4xf32>, %o: tensor<2x4xf32>, %m: memref<2x4xf32>, %n: memref<2x4xf32>) -> (tensor<2x4xf32>, tensor<2x4xf32>) {
+  %r = rope.attention {indexing_maps = [#eq, #ek, #ev, #eo]} ins(%x, %x, %x : tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>) outs(%o : tensor<2x4xf32>)
+  %s = rope.attention {indexing_maps = [#eq, #ek, #ev, #eo]} ins(%x, %x, %x : tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>) outs(%o : tensor<2x4xf32>)
+  %t = rope.attention {scale = 2.0, indexing_maps = [#eq, #ek, #ev, #eo]} ins(%x, %x, %x : tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>) outs(%o : tensor<2x4xf32>)
+  rope.attention {indexing_maps = [#eq, #ek, #ev, #eo]} ins(%m, %m, %m : memref<2x4xf32>, memref<2x4xf32>, memref<2x4xf32>) outs(%n : memref<2x4xf32>)
+  return %r, %s : tensor<2x4xf32>, tensor<2x4xf32>
+}
+
+// -----
+// Static shapes alone may be computed where perhaps nobody asks.
+
+// LICM-LABEL: @speculate_attention(
+// LICM: rope.attention {{.*}} ins({{.*}} : tensor<2x4xf32>
+// LICM: scf.for
+// LICM-NEXT: rope.attention {{.*}} ins({{.*}} : tensor<?x4xf32>
+// LICM-NEXT: rope.attention {{.*}} ins({{.*}} : memref<2x4xf32>
+#sq = affine_map<(b, h, i, j, d, e) -> (i, d)>
+#sk = affine_map<(b, h, i, j, d, e) -> (j, d)>
+#sv = affine_map<(b, h, i, j, d, e) -> (j, e)>
+#so = affine_map<(b, h, i, j, d, e) -> (i, e)>
+func.func @speculate_attention(%count: index, %x: tensor<2x4xf32>, %y: tensor<?x4xf32>, %m: memref<2x4xf32>, %n: memref<2x4xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  scf.for %i = %c0 to %count step %c1 {
+    %r = rope.attention {indexing_maps = [#sq, #sk, #sv, #so]} ins(%x, %x, %x : tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>) outs(%x : tensor<2x4xf32>)
+    %s = rope.attention {indexing_maps = [#sq, #sk, #sv, #so]} ins(%y, %y, %y : tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>) outs(%y : tensor<?x4xf32>)
+    rope.attention {indexing_maps = [#sq, #sk, #sv, #so]} ins(%m, %m, %m : memref<2x4xf32>, memref<2x4xf32>, memref<2x4xf32>) outs(%n : memref<2x4xf32>)
+  }
+  return
+}

@@ -360,6 +360,14 @@ func.func @table_c5_pairs(%p: tensor<?xi64>, %f: tensor<2xf64>, %t: tensor<?x3xf
 
 // -----
 
+func.func @table_c5_sine(%p: tensor<?xi64>, %f: tensor<2xf64>, %t: tensor<?x?xf32>, %u: tensor<?x3xf32>) {
+  // expected-error @below {{(table_c5) expected tables of shape ?x2, but got 'tensor<?x?xf32>' and 'tensor<?x3xf32>'}}
+  %c, %s = rope.table ins(%p, %f : tensor<?xi64>, tensor<2xf64>) outs(%t, %u : tensor<?x?xf32>, tensor<?x3xf32>)
+  return
+}
+
+// -----
+
 func.func @table_c5_rank(%p: tensor<1x4xi64>, %f: tensor<2xf64>, %t: tensor<4x2xf32>) {
   // expected-error @below {{(table_c5) expected tables of shape 1x4x2, but got 'tensor<4x2xf32>'}}
   %c, %s = rope.table ins(%p, %f : tensor<1x4xi64>, tensor<2xf64>) outs(%t, %t : tensor<4x2xf32>, tensor<4x2xf32>)
@@ -541,6 +549,14 @@ func.func @apply_c6_one(%x: tensor<5x4xf32>, %t: tensor<1x2xf32>) {
 func.func @apply_c7_pairs(%x: tensor<2x4xf32>, %t: tensor<2x3xf32>) {
   // expected-error @below {{(apply_c7) expected all pairs to lie within 4 channels, but 3 pairs from channel 0 with a stride of 3 do not}}
   %0 = rope.apply ins(%x, %t, %t : tensor<2x4xf32>, tensor<2x3xf32>, tensor<2x3xf32>) outs(%x : tensor<2x4xf32>) {pairing = #rope.pairing<interleaved>, position_dims = array<i64: 0>}
+  return
+}
+
+// -----
+
+func.func @apply_c7_destination(%x: tensor<2x?xf32>, %y: tensor<2x4xf32>, %t: tensor<2x?xf32>, %s: tensor<2x3xf32>) {
+  // expected-error @below {{(apply_c7) expected all pairs to lie within 4 channels, but 3 pairs from channel 0 with a stride of 3 do not}}
+  %r = rope.apply ins(%x, %t, %s : tensor<2x?xf32>, tensor<2x?xf32>, tensor<2x3xf32>) outs(%y : tensor<2x4xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
   return
 }
 

@@ -34,6 +34,11 @@ def sometimes(probability, text):
     return [text] if random.random() < probability else []
 
 
+def known(shape):
+    """The same sizes, fewer of them known."""
+    return [dim if random.random() < 0.8 else "?" for dim in shape]
+
+
 def function():
     kind = choose(["tensor", "tensor", "memref"])
     rank = random.randint(1, 4)
@@ -55,21 +60,26 @@ def function():
         axes = random.randint(1, 4)
         positions = [str(axes), *leading]
         table.append(f"axes = {array([random.randrange(axes) for _ in range(int(pairs))])}")
-    x = shaped(kind, shape, choose(DTYPES))
-    c = shaped(kind, [*leading, pairs], choose([*DTYPES, "f32"]))
-    p = shaped(kind, positions, choose(["i64", "i32", "index", "f32", "i8", "f64", "bf16"]))
-    w = shaped(kind, [pairs], choose(["f64", "f64", "i64"]))
-    out = choose(["%x", "%o", "%o", "%o"])
+    element = choose(DTYPES)
+    x = shaped(kind, known(shape), element)
+    # What is rotated may be kept in wider elements.
+    o = shaped(kind, known(shape), choose([element, element, "f32", "f64"]))
+    table_element = choose([*DTYPES, "f32"])
+    c, s = (shaped(kind, known([*leading, pairs]), table_element) for _ in range(2))
+    p = shaped(kind, known(positions), choose(["i64", "i32", "index", "f32", "i8", "f64", "bf16"]))
+    w = shaped(kind, known([pairs]), choose(["f64", "f64", "i64"]))
+    out, result = choose([("%x", x), ("%o", o), ("%o", o), ("%o", o)])
+    arguments = f"%x: {x}, %o: {o}, %p: {p}, %w: {w}, %ci: {c}, %si: {s}"
     if kind == "tensor":
-        return f"""func.func @f(%x: {x}, %o: {x}, %p: {p}, %w: {w}, %ci: {c}) -> {x} {{
-  %c, %s = rope.table ins(%p, %w : {p}, {w}) outs(%ci, %ci : {c}, {c}) {{{', '.join(table)}}}
-  %y = rope.apply ins(%x, %c, %s : {x}, {c}, {c}) outs({out} : {x}) {{{', '.join(apply)}}}
-  return %y : {x}
+        return f"""func.func @f({arguments}) -> {result} {{
+  %c, %s = rope.table ins(%p, %w : {p}, {w}) outs(%ci, %si : {c}, {s}) {{{', '.join(table)}}}
+  %y = rope.apply ins(%x, %c, %s : {x}, {c}, {s}) outs({out} : {result}) {{{', '.join(apply)}}}
+  return %y : {result}
 }}
 """
-    return f"""func.func @f(%x: {x}, %o: {x}, %p: {p}, %w: {w}, %c: {c}, %s: {c}) {{
-  rope.table ins(%p, %w : {p}, {w}) outs(%c, %s : {c}, {c}) {{{', '.join(table)}}}
-  rope.apply ins(%x, %c, %s : {x}, {c}, {c}) outs({out} : {x}) {{{', '.join(apply)}}}
+    return f"""func.func @f({arguments}) {{
+  rope.table ins(%p, %w : {p}, {w}) outs(%ci, %si : {c}, {s}) {{{', '.join(table)}}}
+  rope.apply ins(%x, %ci, %si : {x}, {c}, {s}) outs({out} : {result}) {{{', '.join(apply)}}}
   return
 }}
 """

@@ -71,6 +71,10 @@ void populateLowerFrequenciesPatterns(RewritePatternSet &patterns);
 /// Patterns that convert between f32 and bf16 by integer operations.
 void populateExpandBF16Patterns(RewritePatternSet &patterns);
 
+/// Subviews with dimensions of which it is unclear which are dropped to ones
+/// that drop none.
+void populateExpandSubViewsPatterns(RewritePatternSet &patterns);
+
 /// Replaces a linalg operation on memrefs with an elementwise body and
 /// contiguous rows by loops over vectors of `vectorBits` bits: its innermost
 /// loop must be parallel, the outer ones may be reductions. Fails, and changes

@@ -280,6 +280,17 @@ def TileAttention : Pass<"rope-tile-attention"> {
     "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
 }
 
+def ExpandSubViews : Pass<"rope-expand-subviews"> {
+  let summary = "Say which dimensions a subview drops where that is unclear";
+  let description = [{
+    Where a `memref.subview` has more dimensions of size one than its result
+    drops and their strides do not tell which, the rest of the compiler may take
+    the wrong ones. This replaces such subviews by one that drops nothing and a
+    `memref.reinterpret_cast`.
+  }];
+  let dependentDialects = ["::mlir::memref::MemRefDialect"];
+}
+
 def ApproximateMath : Pass<"rope-approximate-math"> {
   let summary = "Replace functions of f32 by polynomials";
   let description = [{
