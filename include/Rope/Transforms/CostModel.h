@@ -18,8 +18,8 @@
 // - a table's row that is made as it is read is made by each task that sees it,
 //   one that is made before is read by each of them.
 //
-// Costs are cycles for each element. Where sizes are known at the call alone the
-// choice is the one whose cost is bounded.
+// Costs are cycles for each element. Where sizes are known at the call alone
+// the choice is the one whose cost is bounded.
 //
 //===----------------------------------------------------------------------===//
 
