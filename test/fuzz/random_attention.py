@@ -12,6 +12,8 @@ DTYPES = ["f16", "bf16", "f32", "f64"]
 PIPELINES = [
     ["--rope-to-llvm=target-cpu=host"],
     ["--convert-rope-to-linalg", "--canonicalize"],
+    ["--rope-optimize"],
+    ["--rope-tile-attention"],
     ["--generate-runtime-verification", "--cse"],
 ]
 LOOPS = "b, h, i, j, d, e"
