@@ -21,6 +21,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "AttentionTiles.h"
 #include "Rope/IR/Attention.h"
 #include "Rope/IR/RopeOps.h"
 #include "Rope/Transforms/CostModel.h"
@@ -44,8 +45,6 @@ namespace mlir::rope {
 using namespace mlir;
 using namespace mlir::rope;
 
-using OpFoldResults = SmallVector<OpFoldResult>;
-
 /// Keys of a tile.
 static constexpr int64_t kKeys = 128;
 /// Bytes that the queries and accumulators of a task may take: half of a common
@@ -55,14 +54,6 @@ static constexpr int64_t kTaskBytes = int64_t(1) << 20;
 static constexpr int64_t kFarPosition = int64_t(1) << 30;
 
 namespace {
-/// The part of a loop that a task, a block or a tile works on.
-struct Part {
-  OpFoldResult offset, size;
-};
-
-/// The parts of the loops b, h, i and j.
-using Parts = std::array<Part, 4>;
-
 /// The rotation, if it rotates anything.
 RotationAttr effective(RotationAttr rotation, ValueRange operands) {
   if (!rotation)
@@ -72,11 +63,10 @@ RotationAttr effective(RotationAttr rotation, ValueRange operands) {
   return isEmpty ? RotationAttr() : rotation;
 }
 
-class AttentionTiler {
+class AttentionTiler : AttentionTiles {
 public:
   AttentionTiler(RewriterBase &rewriter, AttentionOp op, unsigned vectorBits)
-      : op(op), rewriter(rewriter), b(op.getLoc(), rewriter),
-        type(op.getAccumulatorType()),
+      : AttentionTiles(rewriter, op), rewriter(rewriter),
         lanes(std::max<int64_t>(1, vectorBits / type.getWidth())),
         queryRotation(effective(op.getQueryRotationAttr(),
                                 op.getQueryRotationOperands())),
@@ -106,47 +96,7 @@ private:
   void emitEpilogue(Value block);
   void emitWithoutKeys();
 
-  // Arithmetic on sizes.
-  OpFoldResult sizeOf(Loop loop);
-  OpFoldResult apply(AffineExpr expr, ArrayRef<OpFoldResult> operands) {
-    return affine::makeComposedFoldedAffineApply(b, b.getLoc(), expr, operands);
-  }
-  Value value(OpFoldResult x) {
-    return getValueOrCreateConstantIndexOp(b, b.getLoc(), x);
-  }
-  Value constant(int64_t x) { return arith::ConstantIndexOp::create(b, x); }
-  Value number(double x) {
-    return arith::ConstantOp::create(b, b.getFloatAttr(type, x));
-  }
-  Value infinity(bool negative) {
-    return arith::ConstantOp::create(
-        b, b.getFloatAttr(type,
-                          APFloat::getInf(type.getFloatSemantics(), negative)));
-  }
-  Value add(Value x, Value y) { return arith::AddIOp::create(b, x, y); }
-  Value sub(Value x, Value y) { return arith::SubIOp::create(b, x, y); }
-  Value min(Value x, Value y) { return arith::MinSIOp::create(b, x, y); }
-  Value max(Value x, Value y) { return arith::MaxSIOp::create(b, x, y); }
-
-  // Memory.
-  Value alloc(ArrayRef<OpFoldResult> sizes, Type element);
-  Value slice(Value memref, ArrayRef<Part> parts, ArrayRef<bool> dropped);
-  Value row(Value memref, ArrayRef<Value> leading,
-            ArrayRef<OpFoldResult> sizes);
-  Value view(Value memref, OpFoldResult start, ArrayRef<OpFoldResult> sizes,
-             ArrayRef<OpFoldResult> strides);
-  SmallVector<Part> partsOf(Value operand, ArrayRef<MapResult> loops,
-                            const Parts &parts);
-  Value tileOf(Value operand, AffineMap map, const Parts &parts,
-               ArrayRef<Loop> dropped, SmallVectorImpl<Loop> &kept);
-  Value tileView(Value scratch, Value operand, AffineMap map,
-                 const Parts &parts, ArrayRef<OpFoldResult> loopStrides);
-  AffineMap mapOf(ArrayRef<Loop> loops);
-
   // Operations on tiles.
-  void generic(ArrayRef<Value> inputs, ArrayRef<AffineMap> maps, Value output,
-               AffineMap outputMap,
-               function_ref<Value(ImplicitLocOpBuilder &, ValueRange)> body);
   SmallVector<Value> allocateTables(RotationAttr rotation, ValueRange operands,
                                     Value x, AffineMap map);
   void rotate(RotationAttr rotation, ValueRange operands, Value x,
@@ -166,10 +116,7 @@ private:
   Value positionOf(Value query);
   std::pair<Value, Value> visibleKeys(Value first, Value last);
 
-  AttentionOp op;
   RewriterBase &rewriter;
-  ImplicitLocOpBuilder b;
-  FloatType type;
   int64_t lanes;
   RotationAttr queryRotation, keyRotation;
 
@@ -192,17 +139,6 @@ private:
 //===----------------------------------------------------------------------===//
 // Sizes
 //===----------------------------------------------------------------------===//
-
-OpFoldResult AttentionTiler::sizeOf(Loop loop) {
-  SmallVector<OpOperand *> operands = op.getMappedOperands();
-  for (OpOperand *operand : llvm::reverse(operands)) {
-    AffineMap map = op.getMap(*operand);
-    std::optional<int64_t> dim = findLoop(map, loop);
-    if (dim && matchMapResult(map.getResult(*dim))->group == 1)
-      return memref::getMixedSize(b, op.getLoc(), operand->get(), *dim);
-  }
-  return b.getIndexAttr(1);
-}
 
 /// Whether dimension `dim` of an operand changes with its loop.
 static bool changes(Value operand, int64_t dim) {
@@ -261,151 +197,8 @@ void AttentionTiler::chooseBlocks() {
 }
 
 //===----------------------------------------------------------------------===//
-// Memory
-//===----------------------------------------------------------------------===//
-
-Value AttentionTiler::alloc(ArrayRef<OpFoldResult> sizes, Type element) {
-  SmallVector<int64_t> shape;
-  SmallVector<Value> dynamic;
-  dispatchIndexOpFoldResults(sizes, dynamic, shape);
-  return memref::AllocOp::create(b, MemRefType::get(shape, element), dynamic,
-                                 b.getI64IntegerAttr(64));
-}
-
-/// The parts of a memref, without the dimensions that are dropped.
-Value AttentionTiler::slice(Value memref, ArrayRef<Part> parts,
-                            ArrayRef<bool> dropped) {
-  OpFoldResults offsets, sizes, strides(parts.size(), b.getIndexAttr(1));
-  SmallVector<int64_t> shape;
-  for (auto [part, isDropped] : llvm::zip(parts, dropped)) {
-    offsets.push_back(part.offset);
-    sizes.push_back(part.size);
-    if (!isDropped)
-      shape.push_back(
-          getConstantIntValue(part.size).value_or(ShapedType::kDynamic));
-  }
-  auto result = cast<MemRefType>(memref::SubViewOp::inferRankReducedResultType(
-      shape, cast<MemRefType>(memref.getType()), offsets, sizes, strides));
-  return memref::SubViewOp::create(b, result, memref, offsets, sizes, strides);
-}
-
-/// `memref[leading..., 0:sizes...]`.
-Value AttentionTiler::row(Value memref, ArrayRef<Value> leading,
-                          ArrayRef<OpFoldResult> sizes) {
-  SmallVector<Part> parts;
-  SmallVector<bool> dropped;
-  for (Value index : leading) {
-    parts.push_back({index, b.getIndexAttr(1)});
-    dropped.push_back(true);
-  }
-  for (OpFoldResult size : sizes) {
-    parts.push_back({b.getIndexAttr(0), size});
-    dropped.push_back(false);
-  }
-  return slice(memref, parts, dropped);
-}
-
-/// Scratch memory from element `start` on, in another shape.
-Value AttentionTiler::view(Value memref, OpFoldResult start,
-                           ArrayRef<OpFoldResult> sizes,
-                           ArrayRef<OpFoldResult> strides) {
-  SmallVector<int64_t> shape, staticStrides;
-  SmallVector<Value> dynamic;
-  dispatchIndexOpFoldResults(sizes, dynamic, shape);
-  dispatchIndexOpFoldResults(strides, dynamic, staticStrides);
-  auto layout = StridedLayoutAttr::get(
-      b.getContext(), getConstantIntValue(start).value_or(ShapedType::kDynamic),
-      staticStrides);
-  auto result =
-      MemRefType::get(shape, getElementTypeOrSelf(memref.getType()), layout);
-  return memref::ReinterpretCastOp::create(b, result, memref, start, sizes,
-                                           strides);
-}
-
-SmallVector<Part> AttentionTiler::partsOf(Value operand,
-                                          ArrayRef<MapResult> loops,
-                                          const Parts &parts) {
-  SmallVector<Part> result;
-  for (auto [dim, match] : llvm::enumerate(loops)) {
-    if (!match.loop || unsigned(*match.loop) >= parts.size()) {
-      result.push_back({b.getIndexAttr(0),
-                        memref::getMixedSize(b, b.getLoc(), operand, dim)});
-      continue;
-    }
-    Part part = parts[unsigned(*match.loop)];
-    // All heads of a block share one.
-    if (match.group > 1)
-      part = {
-          apply(b.getAffineSymbolExpr(0).floorDiv(match.group), {part.offset}),
-          b.getIndexAttr(1)};
-    result.push_back(part);
-  }
-  return result;
-}
-
-static SmallVector<MapResult> followedLoops(AffineMap map) {
-  return llvm::map_to_vector(map.getResults(), [](AffineExpr result) {
-    return *matchMapResult(result);
-  });
-}
-
-/// The part of an operand, without the dimensions of `dropped` loops and those
-/// that follow none. `kept` gets the loops of the others.
-Value AttentionTiler::tileOf(Value operand, AffineMap map, const Parts &parts,
-                             ArrayRef<Loop> dropped,
-                             SmallVectorImpl<Loop> &kept) {
-  SmallVector<MapResult> loops = followedLoops(map);
-  SmallVector<bool> isDropped;
-  for (const MapResult &match : loops) {
-    isDropped.push_back(!match.loop || match.group > 1 ||
-                        llvm::is_contained(dropped, *match.loop));
-    if (!isDropped.back())
-      kept.push_back(*match.loop);
-  }
-  return slice(operand, partsOf(operand, loops, parts), isDropped);
-}
-
-/// The map of an operand whose dimensions follow `loops`.
-AffineMap AttentionTiler::mapOf(ArrayRef<Loop> loops) {
-  return AffineMap::get(
-      kNumLoops, 0,
-      llvm::map_to_vector(
-          loops, [&](Loop loop) { return b.getAffineDimExpr(unsigned(loop)); }),
-      b.getContext());
-}
-
-//===----------------------------------------------------------------------===//
 // Operations on tiles
 //===----------------------------------------------------------------------===//
-
-void AttentionTiler::generic(
-    ArrayRef<Value> inputs, ArrayRef<AffineMap> maps, Value output,
-    AffineMap outputMap,
-    function_ref<Value(ImplicitLocOpBuilder &, ValueRange)> body) {
-  SmallVector<AffineMap> all(maps);
-  all.push_back(outputMap);
-  SmallVector<utils::IteratorType> iterators(outputMap.getNumDims(),
-                                             utils::IteratorType::parallel);
-  linalg::GenericOp::create(
-      b, TypeRange{}, inputs, output, all, iterators,
-      [&](OpBuilder &builder, Location loc, ValueRange arguments) {
-        ImplicitLocOpBuilder inner(loc, builder);
-        linalg::YieldOp::create(inner, body(inner, arguments));
-      });
-}
-
-static Value toFloat(ImplicitLocOpBuilder &b, Value x, FloatType type) {
-  unsigned width = cast<FloatType>(x.getType()).getWidth();
-  if (width < type.getWidth())
-    return arith::ExtFOp::create(b, type, x);
-  if (width > type.getWidth())
-    return arith::TruncFOp::create(b, type, x);
-  return x;
-}
-
-static FloatType floatElement(Value value) {
-  return cast<FloatType>(getElementTypeOrSelf(value.getType()));
-}
 
 /// The loops that the tables of a rotation follow, for its first operand.
 static SmallVector<MapResult> tableLoops(RotationAttr rotation, AffineMap map) {
@@ -464,21 +257,6 @@ void AttentionTiler::rotate(RotationAttr rotation, ValueRange operands, Value x,
   SmallVector<Part> all = partsOf(x, followedLoops(map), parts);
   Value tile = slice(x, all, SmallVector<bool>(all.size(), false));
   buildApply(b, rotation, tile, cosSin[0], cosSin[1], destination);
-}
-
-/// Scratch memory as a tile of an operand, in its order of dimensions. Each
-/// loop has a stride.
-Value AttentionTiler::tileView(Value scratch, Value operand, AffineMap map,
-                               const Parts &parts,
-                               ArrayRef<OpFoldResult> loopStrides) {
-  SmallVector<MapResult> loops = followedLoops(map);
-  OpFoldResults sizes, strides;
-  for (auto [part, match] : llvm::zip(partsOf(operand, loops, parts), loops)) {
-    sizes.push_back(part.size);
-    strides.push_back(match.loop ? loopStrides[unsigned(*match.loop)]
-                                 : OpFoldResult(b.getIndexAttr(1)));
-  }
-  return view(scratch, b.getIndexAttr(0), sizes, strides);
 }
 
 //===----------------------------------------------------------------------===//

@@ -1,0 +1,178 @@
+//===- AttentionTiles.cpp - parts of the operands of attention ------------===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "AttentionTiles.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+
+using namespace mlir;
+using namespace mlir::rope;
+
+OpFoldResult AttentionTiles::sizeOf(Loop loop) {
+  SmallVector<OpOperand *> operands = op.getMappedOperands();
+  for (OpOperand *operand : llvm::reverse(operands)) {
+    AffineMap map = op.getMap(*operand);
+    std::optional<int64_t> dim = findLoop(map, loop);
+    if (dim && matchMapResult(map.getResult(*dim))->group == 1)
+      return memref::getMixedSize(b, op.getLoc(), operand->get(), *dim);
+  }
+  return b.getIndexAttr(1);
+}
+
+Value AttentionTiles::alloc(ArrayRef<OpFoldResult> sizes, Type element) {
+  SmallVector<int64_t> shape;
+  SmallVector<Value> dynamic;
+  dispatchIndexOpFoldResults(sizes, dynamic, shape);
+  return memref::AllocOp::create(b, MemRefType::get(shape, element), dynamic,
+                                 b.getI64IntegerAttr(64));
+}
+
+/// The parts of a memref, without the dimensions that are dropped.
+Value AttentionTiles::slice(Value memref, ArrayRef<Part> parts,
+                            ArrayRef<bool> dropped) {
+  OpFoldResults offsets, sizes, strides(parts.size(), b.getIndexAttr(1));
+  SmallVector<int64_t> shape;
+  for (auto [part, isDropped] : llvm::zip(parts, dropped)) {
+    offsets.push_back(part.offset);
+    sizes.push_back(part.size);
+    if (!isDropped)
+      shape.push_back(
+          getConstantIntValue(part.size).value_or(ShapedType::kDynamic));
+  }
+  auto result = cast<MemRefType>(memref::SubViewOp::inferRankReducedResultType(
+      shape, cast<MemRefType>(memref.getType()), offsets, sizes, strides));
+  return memref::SubViewOp::create(b, result, memref, offsets, sizes, strides);
+}
+
+/// `memref[leading..., 0:sizes...]`.
+Value AttentionTiles::row(Value memref, ArrayRef<Value> leading,
+                          ArrayRef<OpFoldResult> sizes) {
+  SmallVector<Part> parts;
+  SmallVector<bool> dropped;
+  for (Value index : leading) {
+    parts.push_back({index, b.getIndexAttr(1)});
+    dropped.push_back(true);
+  }
+  for (OpFoldResult size : sizes) {
+    parts.push_back({b.getIndexAttr(0), size});
+    dropped.push_back(false);
+  }
+  return slice(memref, parts, dropped);
+}
+
+/// Scratch memory from element `start` on, in another shape.
+Value AttentionTiles::view(Value memref, OpFoldResult start,
+                           ArrayRef<OpFoldResult> sizes,
+                           ArrayRef<OpFoldResult> strides) {
+  SmallVector<int64_t> shape, staticStrides;
+  SmallVector<Value> dynamic;
+  dispatchIndexOpFoldResults(sizes, dynamic, shape);
+  dispatchIndexOpFoldResults(strides, dynamic, staticStrides);
+  auto layout = StridedLayoutAttr::get(
+      b.getContext(), getConstantIntValue(start).value_or(ShapedType::kDynamic),
+      staticStrides);
+  auto result =
+      MemRefType::get(shape, getElementTypeOrSelf(memref.getType()), layout);
+  return memref::ReinterpretCastOp::create(b, result, memref, start, sizes,
+                                           strides);
+}
+
+SmallVector<Part> AttentionTiles::partsOf(Value operand,
+                                          ArrayRef<MapResult> loops,
+                                          const Parts &parts) {
+  SmallVector<Part> result;
+  for (auto [dim, match] : llvm::enumerate(loops)) {
+    if (!match.loop || unsigned(*match.loop) >= parts.size()) {
+      result.push_back({b.getIndexAttr(0),
+                        memref::getMixedSize(b, b.getLoc(), operand, dim)});
+      continue;
+    }
+    Part part = parts[unsigned(*match.loop)];
+    // All heads of a block share one.
+    if (match.group > 1)
+      part = {
+          apply(b.getAffineSymbolExpr(0).floorDiv(match.group), {part.offset}),
+          b.getIndexAttr(1)};
+    result.push_back(part);
+  }
+  return result;
+}
+
+SmallVector<MapResult> rope::followedLoops(AffineMap map) {
+  return llvm::map_to_vector(map.getResults(), [](AffineExpr result) {
+    return *matchMapResult(result);
+  });
+}
+
+/// The part of an operand, without the dimensions of `dropped` loops and those
+/// that follow none. `kept` gets the loops of the others.
+Value AttentionTiles::tileOf(Value operand, AffineMap map, const Parts &parts,
+                             ArrayRef<Loop> dropped,
+                             SmallVectorImpl<Loop> &kept) {
+  SmallVector<MapResult> loops = followedLoops(map);
+  SmallVector<bool> isDropped;
+  for (const MapResult &match : loops) {
+    isDropped.push_back(!match.loop || match.group > 1 ||
+                        llvm::is_contained(dropped, *match.loop));
+    if (!isDropped.back())
+      kept.push_back(*match.loop);
+  }
+  return slice(operand, partsOf(operand, loops, parts), isDropped);
+}
+
+/// The map of an operand whose dimensions follow `loops`.
+AffineMap AttentionTiles::mapOf(ArrayRef<Loop> loops) {
+  return AffineMap::get(
+      kNumLoops, 0,
+      llvm::map_to_vector(
+          loops, [&](Loop loop) { return b.getAffineDimExpr(unsigned(loop)); }),
+      b.getContext());
+}
+
+void AttentionTiles::generic(
+    ArrayRef<Value> inputs, ArrayRef<AffineMap> maps, Value output,
+    AffineMap outputMap,
+    function_ref<Value(ImplicitLocOpBuilder &, ValueRange)> body) {
+  SmallVector<AffineMap> all(maps);
+  all.push_back(outputMap);
+  SmallVector<utils::IteratorType> iterators(outputMap.getNumDims(),
+                                             utils::IteratorType::parallel);
+  linalg::GenericOp::create(
+      b, TypeRange{}, inputs, output, all, iterators,
+      [&](OpBuilder &builder, Location loc, ValueRange arguments) {
+        ImplicitLocOpBuilder inner(loc, builder);
+        linalg::YieldOp::create(inner, body(inner, arguments));
+      });
+}
+
+Value rope::toFloat(ImplicitLocOpBuilder &b, Value x, FloatType type) {
+  unsigned width = cast<FloatType>(x.getType()).getWidth();
+  if (width < type.getWidth())
+    return arith::ExtFOp::create(b, type, x);
+  if (width > type.getWidth())
+    return arith::TruncFOp::create(b, type, x);
+  return x;
+}
+
+FloatType rope::floatElement(Value value) {
+  return cast<FloatType>(getElementTypeOrSelf(value.getType()));
+}
+
+/// Scratch memory as a tile of an operand, in its order of dimensions. Each
+/// loop has a stride.
+Value AttentionTiles::tileView(Value scratch, Value operand, AffineMap map,
+                               const Parts &parts,
+                               ArrayRef<OpFoldResult> loopStrides) {
+  SmallVector<MapResult> loops = followedLoops(map);
+  OpFoldResults sizes, strides;
+  for (auto [part, match] : llvm::zip(partsOf(operand, loops, parts), loops)) {
+    sizes.push_back(part.size);
+    strides.push_back(match.loop ? loopStrides[unsigned(*match.loop)]
+                                 : OpFoldResult(b.getIndexAttr(1)));
+  }
+  return view(scratch, b.getIndexAttr(0), sizes, strides);
+}
