@@ -30,7 +30,7 @@ MODELS = [
     ("Gemma-4-E2B", "_full_attention", None),
     ("Hunyuan-A13B", "", None),
     ("DeepSeek-V3", "", None),
-    ("gpt-oss-20b", "", None),
+    ("gpt-oss-20b", "_full_attention", None),
     ("Qwen3-VL-4B", "", None),
 ]
 
