@@ -97,7 +97,7 @@ static FloatType floatElement(Value value) {
   return cast<FloatType>(getElementTypeOrSelf(value.getType()));
 }
 
-static Value toFloat(ImplicitLocOpBuilder &b, Value x, FloatType type) {
+Value rope::toFloat(ImplicitLocOpBuilder &b, Value x, FloatType type) {
   unsigned width = cast<FloatType>(x.getType()).getWidth();
   if (width < type.getWidth())
     return arith::ExtFOp::create(b, type, x);

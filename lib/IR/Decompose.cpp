@@ -11,6 +11,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Rope/IR/AngleMath.h"
+#include "Rope/IR/Attention.h"
 #include "Rope/IR/RopeOps.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -27,15 +28,6 @@ static int64_t rankOf(Value value) {
 
 static FloatType floatElement(Value value) {
   return cast<FloatType>(getElementTypeOrSelf(value.getType()));
-}
-
-static Value toFloat(ImplicitLocOpBuilder &b, Value x, FloatType type) {
-  unsigned width = cast<FloatType>(x.getType()).getWidth();
-  if (width < type.getWidth())
-    return arith::ExtFOp::create(b, type, x);
-  if (width > type.getWidth())
-    return arith::TruncFOp::create(b, type, x);
-  return x;
 }
 
 static SmallVector<OpFoldResult> sizesOf(ImplicitLocOpBuilder &b, Value value) {

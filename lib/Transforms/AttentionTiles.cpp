@@ -149,15 +149,6 @@ void AttentionTiles::generic(
       });
 }
 
-Value rope::toFloat(ImplicitLocOpBuilder &b, Value x, FloatType type) {
-  unsigned width = cast<FloatType>(x.getType()).getWidth();
-  if (width < type.getWidth())
-    return arith::ExtFOp::create(b, type, x);
-  if (width > type.getWidth())
-    return arith::TruncFOp::create(b, type, x);
-  return x;
-}
-
 FloatType rope::floatElement(Value value) {
   return cast<FloatType>(getElementTypeOrSelf(value.getType()));
 }

@@ -31,9 +31,7 @@ using Parts = std::array<Part, 4>;
 /// What each dimension of an operand follows.
 SmallVector<MapResult> followedLoops(AffineMap map);
 
-/// `x` as another float type.
-Value toFloat(ImplicitLocOpBuilder &b, Value x, FloatType type);
-
+/// The float type of the elements of `value`.
 FloatType floatElement(Value value);
 
 /// Builds sizes, scratch memory and views for an attention on memrefs.

@@ -54,6 +54,9 @@ AffineMap projectMap(AffineMap map, ArrayRef<Loop> loops);
 Value inlineScoreRegion(ImplicitLocOpBuilder &b, Region &region,
                         ValueRange arguments);
 
+/// `x` extended or truncated to `type`.
+Value toFloat(ImplicitLocOpBuilder &b, Value x, FloatType type);
+
 /// A copy of `op` with other operands and result types. What mlir::clone does,
 /// which takes no empty regions.
 Operation *cloneWith(OpBuilder &b, Operation *op, TypeRange types,
