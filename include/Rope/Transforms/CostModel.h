@@ -63,7 +63,8 @@ inline constexpr int64_t kBlockRows = 64, kTaskBlocks = 16, kTasks = 32;
 /// rotations of 128 x 128 elements to f32 took 0.09 ns for each (5.3 cycles for
 /// 16), from f32 and from bf16, on a Zen 4 core.
 inline constexpr double kRotateCycles = 5;
-/// Vector instructions to make the cosine and sine of a vector of pairs.
+/// Vector instructions to make the cosine and sine of a vector of pairs: an
+/// estimate, taken as cycles.
 inline constexpr double kAngleInstructions = 35;
 /// Bytes that one core moves in a cycle from and to its second cache, and all
 /// cores together from and to memory: 32768 x 128 rotations of f32, 8 bytes
