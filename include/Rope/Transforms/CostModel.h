@@ -66,15 +66,16 @@ inline constexpr double kRotateCycles = 5;
 /// Vector instructions to make the cosine and sine of a vector of pairs: an
 /// estimate, taken as cycles.
 inline constexpr double kAngleInstructions = 35;
-/// Bytes that one core moves in a cycle from and to its second cache, and all
-/// cores together from and to memory: 32768 x 128 rotations of f32, 8 bytes
-/// each, took 0.33 ns for each on the same core.
+/// Bytes that one core moves in a cycle from and to its second cache, an
+/// estimate; and all cores together from and to memory: 32768 x 128 rotations
+/// of f32, 8 bytes each, took 0.33 ns for each on the core above.
 inline constexpr double kCacheBytesPerCycle = 32;
 inline constexpr double kMemoryBytesPerCycle = 6;
 /// From so many rows in a task on, its two products take a hundred times as
 /// long as rotating the keys: two multiply-adds a row against kRotateCycles.
 /// Rotating on load then saves a buffer as large as the keys for nothing;
-/// benchmarks/fusion.py measures it 0.99 to 1.03 times as fast up to 4096 keys.
+/// benchmarks/fusion.py measured it 0.99 to 1.03 times as fast for prompts of
+/// 512 to 4096 positions, on one thread.
 inline constexpr double kRowsThatHideRotation = 256;
 } // namespace cost
 
