@@ -1,0 +1,147 @@
+//===- KernelBuilder.h - kernels and their launches -------------*- C++ -*-===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A kernel is a gpu.func whose parameters are buffers, memref<?xT, strided<[1],
+// offset: ?>>, and then numbers, index. Its body holds gpu, arith, memref, scf,
+// vector and math operations that each of the targets has; what is spelled
+// differently is left to -rope-specialize-kernels. Its workgroup memory is in
+// attributions of the address space `workgroup`.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef ROPE_LIB_CONVERSION_KERNELBUILDER_H
+#define ROPE_LIB_CONVERSION_KERNELBUILDER_H
+
+#include "Rope/Transforms/GPUTarget.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "llvm/ADT/MapVector.h"
+
+namespace mlir::rope {
+
+/// A memref of the host as a kernel sees it. Elements are addressed by their
+/// distance from the first one.
+struct KernelBuffer {
+  /// The parameter. Its elements are those of the memref, but i16 for bf16 and
+  /// two i32, the lower one first, for i64 (and index) where memory of the
+  /// target has no such elements; i1 is i8.
+  Value memref;
+  /// The elements of the memref on the host.
+  Type elementType;
+  /// Values of type index, in the kernel.
+  SmallVector<Value> sizes, strides;
+  /// The same where they are known.
+  SmallVector<int64_t> staticSizes, staticStrides;
+};
+
+/// Builds one kernel, and its launch in the host's code.
+class KernelBuilder : public ImplicitLocOpBuilder {
+public:
+  /// Starts a kernel in `kernels`; its name starts with `name`. The launch and
+  /// what computes its operands are inserted at `host`'s insertion point. The
+  /// kernel runs in blocks of `blockSize` threads along x.
+  KernelBuilder(OpBuilder &host, Location loc, gpu::GPUModuleOp kernels,
+                StringRef name, const GPUTarget &target, unsigned blockSize);
+
+  const GPUTarget &getTarget() const { return target; }
+  unsigned getBlockSize() const { return blockSize; }
+
+  //===--------------------------------------------------------------------===//
+  // Parameters
+  //===--------------------------------------------------------------------===//
+
+  /// A memref of the host as a parameter; the same parameter each time.
+  const KernelBuffer &buffer(Value hostMemref);
+
+  /// A number of the host (index) as a value of the kernel: a constant where it
+  /// is known, else a parameter; the same one each time.
+  Value number(OpFoldResult hostNumber);
+
+  /// Workgroup memory of `count` elements, memref<count x type>, aligned to 16
+  /// bytes.
+  Value workgroupMemory(int64_t count, Type type);
+
+  //===--------------------------------------------------------------------===//
+  // Values
+  //===--------------------------------------------------------------------===//
+
+  Value index(int64_t value);
+  Value i32(int64_t value);
+  Value real(FloatType type, double value);
+  Value add(Value x, Value y);
+  Value sub(Value x, Value y);
+  Value mul(Value x, Value y);
+  /// Of numbers that are not negative and below 2^31: divided in 32 bits.
+  Value div(Value x, Value y);
+  Value rem(Value x, Value y);
+  Value min(Value x, Value y);
+  Value max(Value x, Value y);
+  Value less(Value x, Value y);
+  /// The coordinates of `linear` in a box of `sizes`, the last one fastest.
+  SmallVector<Value> delinearize(Value linear, ValueRange sizes);
+  /// gpu.thread_id x and gpu.block_id x.
+  Value threadId();
+  Value blockId();
+
+  //===--------------------------------------------------------------------===//
+  // Memory
+  //===--------------------------------------------------------------------===//
+
+  /// The distance of an element from the first one: the sum of index times
+  /// stride. Null indices are zeros.
+  Value address(const KernelBuffer &buffer, ValueRange indices);
+
+  /// An element, in its own type; i64 and index as i64.
+  Value load(const KernelBuffer &buffer, Value address);
+  void store(const KernelBuffer &buffer, Value address, Value value);
+
+  /// `count` floats in a row, each widened to `type`. `aligned` says that the
+  /// first one lies at a multiple of the target's widest access, which is then
+  /// made use of.
+  SmallVector<Value> loadFloats(const KernelBuffer &buffer, Value address,
+                                int64_t count, FloatType type, bool aligned);
+  /// The same to memory, rounded once to its elements.
+  void storeFloats(const KernelBuffer &buffer, Value address, ValueRange values,
+                   bool aligned);
+  /// The halves of an integer of up to 64 bits, extended by its sign, as i32.
+  std::pair<Value, Value> loadHalves(const KernelBuffer &buffer, Value address);
+
+  //===--------------------------------------------------------------------===//
+  // Control
+  //===--------------------------------------------------------------------===//
+
+  /// for (i = from; i < to; i += step) body(i). With `inits`, values that go
+  /// around; body returns the next ones.
+  SmallVector<Value>
+  forLoop(Value from, Value to, Value step, ValueRange inits,
+          llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body);
+  void forLoop(Value from, Value to, Value step,
+               llvm::function_ref<void(Value)> body);
+  void ifThen(Value condition, llvm::function_ref<void()> then,
+              llvm::function_ref<void()> otherwise = nullptr);
+  void barrier();
+
+  /// Ends the kernel and launches `blocks` (index, on the host) blocks along x.
+  gpu::LaunchFuncOp launch(OpFoldResult blocks);
+
+  gpu::GPUFuncOp getKernel() { return kernel; }
+  OpBuilder &getHost() { return host; }
+
+private:
+  OpBuilder &host;
+  const GPUTarget &target;
+  unsigned blockSize;
+  gpu::GPUFuncOp kernel;
+  llvm::MapVector<Value, std::unique_ptr<KernelBuffer>> buffers;
+  SmallVector<Value> bufferOperands, numberOperands;
+  DenseMap<Value, Value> numbers;
+  unsigned numWorkgroup = 0;
+};
+
+} // namespace mlir::rope
+
+#endif // ROPE_LIB_CONVERSION_KERNELBUILDER_H
