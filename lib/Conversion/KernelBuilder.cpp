@@ -99,9 +99,9 @@ const KernelBuffer &KernelBuilder::buffer(Value hostMemref) {
   Value one = arith::ConstantIndexOp::create(h, 1);
   Value row = memref::ReinterpretCastOp::create(
       h, parameterType(result.elementType), metadata.getBaseBuffer(),
-      getValueOrCreateConstantIndexOp(h, getLoc(),
-                                      mixed(offset, metadata.getOffset())),
-      ValueRange{one}, ValueRange{one});
+      OpFoldResult(getValueOrCreateConstantIndexOp(
+          h, getLoc(), mixed(offset, metadata.getOffset()))),
+      OpFoldResult(one), OpFoldResult(h.getIndexAttr(1)));
   MemRefType stored = parameterType(storedType(result.elementType, target));
   if (row.getType() != stored)
     row = UnrealizedConversionCastOp::create(h, stored, row).getResult(0);

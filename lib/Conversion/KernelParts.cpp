@@ -184,7 +184,8 @@ SmallVector<CosSin> rope::emitAngles(KernelBuilder &b,
 /// Whether whole vectors of frequencies may be read from multiples of `count`:
 /// the runtime aligns what it copies to the device.
 static bool areAligned(const AngleSource &angles) {
-  return !isa<BlockArgument>(angles.frequencies);
+  return isa_and_nonnull<memref::GetGlobalOp, gpu::AllocOp>(
+      angles.frequencies.getDefiningOp());
 }
 
 //===----------------------------------------------------------------------===//
