@@ -329,8 +329,14 @@ void FunctionConverter::emitGroup() {
                              /*asyncToken=*/Type(), ValueRange(), upload);
   }
   parts.clear();
-  for (Operation *op : group)
+  for (Operation *op : group) {
+    // What loops allocate goes with them.
+    op->walk([&](Operation *inner) {
+      for (Value result : inner->getResults())
+        device.remove(result);
+    });
     rewriter.eraseOp(op);
+  }
   group.clear();
   uploads.clear();
   reads.clear();
