@@ -109,6 +109,8 @@ public:
                    bool aligned);
   /// The halves of an integer of up to 64 bits, extended by its sign, as i32.
   std::pair<Value, Value> loadHalves(const KernelBuffer &buffer, Value address);
+  /// An integer below 2^31 in magnitude as an index.
+  Value loadIndex(const KernelBuffer &buffer, Value address);
 
   //===--------------------------------------------------------------------===//
   // Control
