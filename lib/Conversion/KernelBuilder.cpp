@@ -99,9 +99,9 @@ const KernelBuffer &KernelBuilder::buffer(Value hostMemref) {
   Value one = arith::ConstantIndexOp::create(h, 1);
   Value row = memref::ReinterpretCastOp::create(
       h, parameterType(result.elementType), metadata.getBaseBuffer(),
-      getValueOrCreateConstantIndexOp(h, getLoc(),
-                                      mixed(offset, metadata.getOffset())),
-      ValueRange{one}, ValueRange{one});
+      OpFoldResult(getValueOrCreateConstantIndexOp(
+          h, getLoc(), mixed(offset, metadata.getOffset()))),
+      OpFoldResult(one), OpFoldResult(h.getIndexAttr(1)));
   MemRefType stored = parameterType(storedType(result.elementType, target));
   if (row.getType() != stored)
     row = UnrealizedConversionCastOp::create(h, stored, row).getResult(0);
@@ -110,6 +110,27 @@ const KernelBuffer &KernelBuilder::buffer(Value hostMemref) {
   result.memref = kernel.getArgument(position);
   bufferOperands.push_back(row);
   return result;
+}
+
+Value KernelBuilder::scalar(Value hostScalar) {
+  Type type = hostScalar.getType();
+  if (type.isIndex())
+    return number(hostScalar);
+  // Its bits travel as a number.
+  Value &bits = scalars[hostScalar];
+  if (!bits) {
+    ImplicitLocOpBuilder h(getLoc(), host);
+    Type integer = getIntegerType(type.getIntOrFloatBitWidth());
+    Value value = hostScalar;
+    if (isa<FloatType>(type))
+      value = arith::BitcastOp::create(h, integer, value);
+    bits = arith::IndexCastOp::create(h, getIndexType(), value);
+  }
+  Type integer = getIntegerType(type.getIntOrFloatBitWidth());
+  Value value = arith::IndexCastOp::create(*this, integer, number(bits));
+  if (isa<FloatType>(type))
+    value = arith::BitcastOp::create(*this, type, value);
+  return value;
 }
 
 Value KernelBuilder::workgroupMemory(int64_t count, Type type) {
@@ -381,6 +402,61 @@ std::pair<Value, Value> KernelBuilder::loadHalves(const KernelBuffer &buffer,
   if (value.getType() != word)
     value = arith::ExtSIOp::create(*this, word, value);
   return {value, arith::ShRSIOp::create(*this, value, i32(31))};
+}
+
+SmallVector<std::pair<Value, Value>>
+KernelBuilder::loadHalves(const KernelBuffer &buffer, Value address,
+                          int64_t count, bool aligned) {
+  Type stored = cast<MemRefType>(buffer.memref.getType()).getElementType();
+  SmallVector<std::pair<Value, Value>> halves;
+  int64_t width = accessWidth(target, count, 8, aligned);
+  for (int64_t first = 0; first < count; first += width) {
+    Value at = add(address, index(first));
+    if (width == 1 || !stored.isInteger(64)) {
+      for (int64_t i = 0; i < width; ++i)
+        halves.push_back(loadHalves(buffer, add(at, index(i))));
+      continue;
+    }
+    Value vector = vector::LoadOp::create(
+        *this, VectorType::get({width}, stored), buffer.memref, at,
+        /*nontemporal=*/false, llvm::MaybeAlign(width * 8));
+    Value shift = arith::ConstantIntOp::create(*this, stored, 32);
+    for (int64_t i = 0; i < width; ++i) {
+      Value value = vector::ExtractOp::create(*this, vector, i);
+      Value upper = arith::ShRUIOp::create(*this, value, shift);
+      halves.emplace_back(arith::TruncIOp::create(*this, getI32Type(), value),
+                          arith::TruncIOp::create(*this, getI32Type(), upper));
+    }
+  }
+  return halves;
+}
+
+void KernelBuilder::copy(const KernelBuffer &from, Value fromAddress,
+                         const KernelBuffer &to, Value toAddress, int64_t count,
+                         bool aligned) {
+  Type stored = cast<MemRefType>(from.memref.getType()).getElementType();
+  int64_t bits = stored.getIntOrFloatBitWidth();
+  bool isWide = from.elementType.isIndex() || from.elementType.isInteger(64);
+  if (isWide && bits == 32) {
+    fromAddress = inWords(*this, fromAddress);
+    toAddress = inWords(*this, toAddress);
+    count *= 2;
+  }
+  int64_t width = accessWidth(target, count, bits / 8, aligned);
+  for (int64_t first = 0; first < count; first += width) {
+    Value read = add(fromAddress, index(first));
+    Value write = add(toAddress, index(first));
+    if (width == 1) {
+      Value value = memref::LoadOp::create(*this, from.memref, read);
+      memref::StoreOp::create(*this, value, to.memref, write);
+      continue;
+    }
+    auto alignment = llvm::MaybeAlign(width * bits / 8);
+    Value value =
+        vector::LoadOp::create(*this, VectorType::get({width}, stored),
+                               from.memref, read, false, alignment);
+    vector::StoreOp::create(*this, value, to.memref, write, false, alignment);
+  }
 }
 
 Value KernelBuilder::loadIndex(const KernelBuffer &buffer, Value address) {

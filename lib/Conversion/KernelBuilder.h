@@ -61,6 +61,9 @@ public:
   /// is known, else a parameter; the same one each time.
   Value number(OpFoldResult hostNumber);
 
+  /// A scalar of the host, of any type of at most 64 bits.
+  Value scalar(Value hostScalar);
+
   /// Workgroup memory of `count` elements, memref<count x type>, aligned to 16
   /// bytes.
   Value workgroupMemory(int64_t count, Type type);
@@ -109,6 +112,14 @@ public:
                    bool aligned);
   /// The halves of an integer of up to 64 bits, extended by its sign, as i32.
   std::pair<Value, Value> loadHalves(const KernelBuffer &buffer, Value address);
+  /// The same of `count` integers of 64 bits in a row, read in the widest
+  /// accesses where `aligned`.
+  SmallVector<std::pair<Value, Value>> loadHalves(const KernelBuffer &buffer,
+                                                  Value address, int64_t count,
+                                                  bool aligned);
+  /// Moves `count` elements in a row between buffers of one element type.
+  void copy(const KernelBuffer &from, Value fromAddress, const KernelBuffer &to,
+            Value toAddress, int64_t count, bool aligned);
   /// An integer below 2^31 in magnitude as an index.
   Value loadIndex(const KernelBuffer &buffer, Value address);
 
@@ -140,7 +151,8 @@ private:
   gpu::GPUFuncOp kernel;
   llvm::MapVector<Value, std::unique_ptr<KernelBuffer>> buffers;
   SmallVector<Value> bufferOperands, numberOperands;
-  DenseMap<Value, Value> numbers;
+  /// Parameters of numbers, and the numbers that hold the bits of scalars.
+  DenseMap<Value, Value> numbers, scalars;
   unsigned numWorkgroup = 0;
 };
 
