@@ -71,10 +71,10 @@ bool rope::needsTables(AttentionOp op) {
          (key && !isInline(key, op.getKeyRotationOperands(), op.getKey()));
 }
 
-void rope::makeTables(RewriterBase &host, AttentionOp op) {
+SmallVector<TableOp> rope::makeTables(RewriterBase &host, AttentionOp op) {
   OpBuilder::InsertionGuard guard(host);
   ImplicitLocOpBuilder b(op.getLoc(), host);
-  SmallVector<Value> memory;
+  SmallVector<TableOp> made;
   auto makeTable = [&](RotationAttr rotation,
                        MutableOperandRange operands, Value x) -> RotationAttr {
     b.setInsertionPoint(op);
@@ -95,11 +95,11 @@ void rope::makeTables(RewriterBase &host, AttentionOp op) {
                                             /*asyncToken=*/Type(), ValueRange(),
                                             dynamic, ValueRange())
                            .getMemref());
-    TableOp::create(b, TypeRange{}, positions, frequencies, tables[0],
-                    tables[1], angles.getMagnitude(), angles.getAxes(),
-                    PrecisionAttr::get(b.getContext(), angles.getPrecision()));
+    made.push_back(TableOp::create(
+        b, TypeRange{}, positions, frequencies, tables[0], tables[1],
+        angles.getMagnitude(), angles.getAxes(),
+        PrecisionAttr::get(b.getContext(), angles.getPrecision())));
     operands.assign(tables);
-    llvm::append_range(memory, tables);
     return RotationAttr::get(b.getContext(), rotation.getPairing(),
                              rotation.getPositionDims(), rotation.getOffset(),
                              rotation.getPairStride(),
@@ -117,8 +117,10 @@ void rope::makeTables(RewriterBase &host, AttentionOp op) {
           makeTable(key, op.getKeyRotationOperandsMutable(), op.getKey()));
   });
   b.setInsertionPointAfter(op);
-  for (Value table : memory)
-    gpu::DeallocOp::create(b, /*asyncToken=*/Type(), ValueRange(), table);
+  for (TableOp table : made)
+    for (Value memory : {table.getCos(), table.getSin()})
+      gpu::DeallocOp::create(b, /*asyncToken=*/Type(), ValueRange(), memory);
+  return made;
 }
 
 //===----------------------------------------------------------------------===//

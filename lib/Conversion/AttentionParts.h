@@ -41,9 +41,9 @@ struct Indices : std::array<Value, kNumLoops> {
 /// turns.
 bool needsTables(AttentionOp op);
 
-/// Gives `op` tables in place of such angles: a rope.table to device memory in
-/// front of it, which is freed behind it.
-void makeTables(RewriterBase &host, AttentionOp op);
+/// Gives `op` tables in place of such angles: returns a rope.table to device
+/// memory for each in front of it. The memory is freed behind it.
+SmallVector<TableOp> makeTables(RewriterBase &host, AttentionOp op);
 
 class AttentionParts;
 
