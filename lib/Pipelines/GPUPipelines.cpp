@@ -122,6 +122,9 @@ void rope::buildKernelsToBinaryPipeline(
   // Launches verify before this nest and after it, not within.
   OpPassManager &kernels = pm.nest<gpu::GPUModuleOp>();
   kernels.addPass(createApproximateMath());
+  // Its memory has no bf16: see KernelBuffer.
+  if (api == GPUApi::vulkan)
+    kernels.addPass(createExpandBF16());
   kernels.addPass(createCanonicalizerPass());
   kernels.addPass(createCSEPass());
   SpecializeKernelsOptions specialize;
