@@ -65,6 +65,7 @@ static Driver driver = {
     {false},
     nullptr,
     {nullptr},
+    {nullptr},
 };
 
 const Backend rope::gpu::cudaBackend = makeBackend<driver>("CUDA");

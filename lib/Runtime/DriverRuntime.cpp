@@ -185,6 +185,22 @@ Context *Driver::addContext(void *handle) {
   return context;
 }
 
+/// Null after a report.
+void *Driver::getPrimaryContext() {
+  if (void *handle = primaryContext.load(std::memory_order_acquire))
+    return handle;
+  Lock lock(mutex);
+  void *handle = primaryContext.load(std::memory_order_relaxed);
+  int device = 0;
+  if (handle ||
+      !check(getDevice(&device, 0), getDevice.name, "the first device") ||
+      !check(retainPrimaryContext(&handle, device), retainPrimaryContext.name,
+             "the first device"))
+    return handle;
+  primaryContext.store(handle, std::memory_order_release);
+  return handle;
+}
+
 Context *Driver::getContext(Session &session) {
   void *handle = nullptr;
   if (retainPrimaryContext) {
@@ -192,13 +208,9 @@ Context *Driver::getContext(Session &session) {
                "the thread"))
       return nullptr;
     if (!handle) {
-      static_assert(sizeof(int) == 4);
-      int device = 0;
-      if (!check(getDevice(&device, 0), getDevice.name, "the first device") ||
-          // Kept for good: it is the one that CUDA's own runtime uses.
-          !check(retainPrimaryContext(&handle, device),
-                 retainPrimaryContext.name, "the first device") ||
-          !check(pushContext(handle), pushContext.name, "the first device"))
+      handle = getPrimaryContext();
+      if (!handle || !check(pushContext(handle), pushContext.name,
+                            "the first device's context"))
         return nullptr;
       session.pushed = true;
     }

@@ -96,6 +96,9 @@ struct Driver {
   pthread_mutex_t mutex;
   std::atomic<bool> loaded;
   void *library;
+  /// The first device's, once it was needed. Kept for good, as CUDA's own
+  /// runtime does with it.
+  std::atomic<void *> primaryContext;
   std::atomic<Context *> contexts;
 
   bool begin(Session &session);
@@ -123,6 +126,7 @@ private:
   bool load();
   Context *getContext(Session &session);
   Context *addContext(void *handle);
+  void *getPrimaryContext();
 };
 
 /// The functions of a Backend for a driver.

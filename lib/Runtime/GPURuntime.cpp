@@ -87,7 +87,7 @@ void *rope::gpu::openLibrary(const char *variable, const char *const *names,
 }
 
 void rope::gpu::failFunction(const char *library, const char *function) {
-  fail("the driver is too old: %s has no function %s", library, function);
+  fail("the %s driver cannot be used: it has no function %s", library, function);
 }
 
 static const Backend *getBackend(int64_t api) {

@@ -81,6 +81,7 @@ static Driver driver = {
     {false},
     nullptr,
     {nullptr},
+    {nullptr},
 };
 
 const Backend rope::gpu::hipBackend = makeBackend<driver>("ROCm");
