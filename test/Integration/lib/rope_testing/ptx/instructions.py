@@ -596,8 +596,9 @@ APPROXIMATE = {
     "rsqrt": (lambda x: 1 / np.sqrt(x), 2.0**-22.9, 0),
     "ex2": (np.exp2, 2.0**-22.5, 0),
     "lg2": (np.log2, 0, 2.0**-22),
-    "sin": (np.sin, 0, 2.0**-20.5),
-    "cos": (np.cos, 0, 2.0**-20.5),
+    # Up to 2 pi; PTX says nothing beyond.
+    "sin": (lambda x: np.where(np.abs(x) < 6.29, np.sin(x), np.nan), 0, 2.0**-20.5),
+    "cos": (lambda x: np.where(np.abs(x) < 6.29, np.cos(x), np.nan), 0, 2.0**-20.5),
     "tanh": (np.tanh, 2.0**-11, 0),
 }
 
@@ -817,8 +818,11 @@ def cvt(form):
             raise Unknown("its form")
         narrow = _from_f64(to[:-2], mode)
 
+        def half(x):
+            return narrow(x.astype(F8)).view(U2).astype(U4)
+
         def pack(a, b):
-            return narrow(a.astype(F8)).astype(U4) << U4.type(16) | narrow(b.astype(F8)).astype(U4)
+            return half(a) << U4.type(16) | half(b)
 
         return form.pure(pack, "f32", "f32")
     floats = ("f16", "bf16", "f32", "f64")
@@ -935,12 +939,12 @@ _MEMORY_MODS = {
 
 
 def _check_memory_mods(form):
+    if _space(form) == "local":
+        raise Unknown("local memory (a stack) is not to be used")
     for mod in form.mods:
         plain = mod.startswith(("L1::", "L2::", "param::", "shared::cta"))
         if mod not in _MEMORY_MODS and not plain:
             raise Unknown(f".{mod} is not known")
-    if _space(form) == "local":
-        raise Unknown("local memory (a stack) is not to be used")
 
 
 def access(form):

@@ -193,5 +193,6 @@ def spread(result, inputs, relative=0.0, absolute=0.0):
     where it lies there chosen by the bits of the f32 `inputs`: what passes here
     does not lean on results that are better than promised."""
     bits = np.asarray(inputs).view(U4).astype(U8) * np.uint64(0x9E3779B97F4A7C15)
-    place = (bits >> np.uint64(40)).astype(F8) / 2.0**23 - 1
-    return (result * (1 + relative * place) + absolute * place).astype(F4)
+    # The rounding of the result takes a part.
+    place = 0.7 * ((bits >> np.uint64(40)).astype(F8) / 2.0**23 - 1)
+    return (result * (1 + relative * place) + absolute * np.maximum(1, np.abs(result)) * place).astype(F4)

@@ -351,7 +351,7 @@ class Parser:
 
     def operand(self, text, scopes, kernel, ins):
         text = text.strip()
-        if text.startswith("{"):
+        if text.startswith(("{", "(")):
             return [self.operand(p, scopes, kernel, ins) for p in _split(text[1:-1])]
         if text.startswith("["):
             base, sign, offset = re.fullmatch(
