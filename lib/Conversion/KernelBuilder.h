@@ -61,6 +61,9 @@ public:
   /// is known, else a parameter; the same one each time.
   Value number(OpFoldResult hostNumber);
 
+  /// A scalar of the host, of any type of at most 64 bits.
+  Value scalar(Value hostScalar);
+
   /// Workgroup memory of `count` elements, memref<count x type>, aligned to 16
   /// bytes.
   Value workgroupMemory(int64_t count, Type type);
@@ -75,6 +78,10 @@ public:
   Value add(Value x, Value y);
   Value sub(Value x, Value y);
   Value mul(Value x, Value y);
+  /// The product, an index, of two i32.
+  Value mulWide(Value x, Value y);
+  /// An index below 2^31 in magnitude as an i32.
+  Value toI32(Value x);
   /// Of numbers that are not negative and below 2^31: divided in 32 bits.
   Value div(Value x, Value y);
   Value rem(Value x, Value y);
@@ -109,6 +116,16 @@ public:
                    bool aligned);
   /// The halves of an integer of up to 64 bits, extended by its sign, as i32.
   std::pair<Value, Value> loadHalves(const KernelBuffer &buffer, Value address);
+  /// The same of `count` integers of 64 bits in a row, read in the widest
+  /// accesses where `aligned`.
+  SmallVector<std::pair<Value, Value>> loadHalves(const KernelBuffer &buffer,
+                                                  Value address, int64_t count,
+                                                  bool aligned);
+  /// Moves `count` elements in a row between buffers of one element type.
+  void copy(const KernelBuffer &from, Value fromAddress, const KernelBuffer &to,
+            Value toAddress, int64_t count, bool aligned);
+  /// An integer below 2^31 in magnitude as an index.
+  Value loadIndex(const KernelBuffer &buffer, Value address);
 
   //===--------------------------------------------------------------------===//
   // Control
@@ -138,7 +155,8 @@ private:
   gpu::GPUFuncOp kernel;
   llvm::MapVector<Value, std::unique_ptr<KernelBuffer>> buffers;
   SmallVector<Value> bufferOperands, numberOperands;
-  DenseMap<Value, Value> numbers;
+  /// Parameters of numbers, and the numbers that hold the bits of scalars.
+  DenseMap<Value, Value> numbers, scalars;
   unsigned numWorkgroup = 0;
 };
 
