@@ -88,11 +88,14 @@ static void addSPIRV(OpPassManager &pm) {
 void rope::buildKernelsToBinaryPipeline(
     OpPassManager &pm, GPUApi api, const RopeToGPUPipelineOptions &options) {
   std::string chip = options.chip;
+  bool wave64 = true;
   // One that is not known is reported by the pass that specializes kernels.
-  if (llvm::Expected<GPUTarget> target = resolveGPUTarget(api, chip))
+  if (llvm::Expected<GPUTarget> target = resolveGPUTarget(api, chip)) {
     chip = target->chip;
-  else
+    wave64 = target->subgroupSize == 64;
+  } else {
     llvm::consumeError(target.takeError());
+  }
   if (api == GPUApi::cuda) {
     GpuNVVMAttachTargetOptions target;
     target.chip = chip;
@@ -102,6 +105,7 @@ void rope::buildKernelsToBinaryPipeline(
     GpuROCDLAttachTargetOptions target;
     target.chip = chip;
     target.optLevel = options.optLevel;
+    target.wave64Flag = wave64;
     pm.addPass(createGpuROCDLAttachTarget(target));
   }
 
