@@ -167,7 +167,10 @@ class Module:
         with tempfile.TemporaryDirectory() as folder:
             library = os.path.join(folder, "module.so")
             compile_library(text, library, target, chip)
-            self._library = ctypes.CDLL(library)
+            self._open(library)
+
+    def _open(self, library):
+        self._library = ctypes.CDLL(library)
         for name in ("malloc", "release", "write", "read", "synchronize", "end"):
             getattr(self._library, f"rope_gpu_{name}").restype = ctypes.c_char_p
         # What the last call launched (cuda).
