@@ -12,11 +12,13 @@ Features:
   host-avx2, host-avx512, host-neon  what this machine can run
   x86-registered-target, ...         what LLVM can generate code for
   asan                               the build is instrumented
+  ptxas, spirv-val, oclgrind         programs that check kernels
 """
 
 import os
 
 import lit.formats
+import lit.util
 
 config.name = "rope"
 config.test_format = lit.formats.ShTest(execute_external=False)
@@ -72,6 +74,9 @@ if {"avx512f", "avx512vl", "avx512bw", "avx512dq"} <= flags:
     config.available_features.add("host-avx512")
 if config.host_arch in ("aarch64", "arm64"):
     config.available_features.add("host-neon")
+for tool in ["ptxas", "spirv-val", "oclgrind"]:
+    if lit.util.which(tool):
+        config.available_features.add(tool)
 for target in config.llvm_targets:
     config.available_features.add(target.lower() + "-registered-target")
 if "address" in config.rope_sanitize:

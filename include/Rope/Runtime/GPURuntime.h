@@ -51,11 +51,17 @@ typedef struct rope_gpu_module {
 
 /**
  * Queues a kernel. Its parameters are the `num_buffers` pointers to device
- * memory and then the `num_scalars` numbers: 64 bits each with CUDA and HIP;
- * with Vulkan buffers are bindings 0, 1, .. of set 0, and push constants hold
- * 32-bit words: for each buffer how many bytes the pointer lies behind the
- * start of its binding, then the numbers. Nothing is queued where a size of the
- * grid is zero.
+ * memory, null for arrays without elements, and then the `num_scalars` numbers:
+ * 64 bits each with CUDA and HIP. Nothing is queued where a size of the grid is
+ * zero.
+ *
+ * With Vulkan buffers are bindings 0, 1, .. of set 0. `num_buffers + num_scalars
+ * + 1` words of 32 bits follow: for each buffer how many bytes the pointer lies
+ * behind the start of its binding, then the numbers, then grid_x. Up to 32 words
+ * are push constants, from byte 0; more are a storage buffer, binding
+ * `num_buffers`, and there are no push constants. The grid may be folded: block
+ * (x, y) is number y * (blocks along x) + x, and does nothing where that is not
+ * below grid_x.
  */
 void rope_gpu_launch(rope_gpu_module *module, const char *kernel,
                      int64_t grid_x, int64_t grid_y, int64_t grid_z,
