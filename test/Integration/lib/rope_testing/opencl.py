@@ -37,9 +37,11 @@ class CheckError(Exception):
 # SPIR-V -----------------------------------------------------------------------
 
 
-def binary_of(text):
-    """The first binary in the text of a module."""
-    found = re.search(r'bin = "((?:[^"\\]|\\.)*)"', text)
+def binary_of(text, kind="bin"):
+    """The first binary (or `assembly`) in the text of a module, or None."""
+    found = re.search(rf'{kind} = "((?:[^"\\]|\\.)*)"', text)
+    if not found:
+        return None
     simple = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b'"': b'"', b"\\": b"\\"}
 
     def character(match):
@@ -95,26 +97,22 @@ def expand_products(binary):
     return struct.pack(f"<{len(out)}I", *out)
 
 
-def kernels_of(text, path):
-    """Writes the bitcode of the kernels of a module, whose text has launches."""
-    module = run("rope-opt", "-", "--rope-to-spirv=opencl=1 kernels-only=1", stdin=text)
-    write_bitcode(module, path)
-
-
-def write_bitcode(module, path):
+def write_bitcode(text, path, options=""):
+    """Of the kernels of a module, where it has any."""
+    module = run("rope-opt", "-", f"--rope-to-spirv=opencl=1 kernels-only=1 {options}", stdin=text)
+    binary = binary_of(module)
+    if binary is None:
+        return
     with tempfile.NamedTemporaryFile(suffix=".spv") as file:
-        file.write(expand_products(binary_of(module)))
+        file.write(expand_products(binary))
         file.flush()
         run("llvm-spirv-14", "-r", file.name, "-o", path)
 
 
-def host_of(text, path):
-    """The library of the host's code, on the runtime of the tests."""
-    llvm = run("mlir-translate-22", "--mlir-to-llvmir", stdin=run("rope-opt", "-", "--rope-to-spirv", stdin=text))
-    link_host(llvm, path)
-
-
-def link_host(llvm, path):
+def link_host(text, path, options=""):
+    """The library of the host's code of a module, on the runtime of the tests."""
+    module = run("rope-opt", "-", f"--rope-to-spirv={options}", stdin=text)
+    llvm = run("mlir-translate-22", "--mlir-to-llvmir", stdin=module)
     with tempfile.TemporaryDirectory() as folder:
         source, launches = os.path.join(folder, "host.ll"), os.path.join(folder, "launches.o")
         with open(source, "w") as file:
@@ -165,14 +163,15 @@ def check_kernel(bitcode, kernel, blocks, block, buffers, scalars, uninitialized
 class Module(gpu.Module):
     """Compiled functions whose kernels are checked, called by name."""
 
-    def __init__(self, text, uninitialized=False):
+    def __init__(self, text, uninitialized=False, from_launches=False):
         self.target, self.api, self.cuda = "opencl", gpu.APIS["vulkan"], None
         self._folder = tempfile.TemporaryDirectory()
         self.bitcode = os.path.join(self._folder.name, "kernels.bc")
         self.uninitialized = uninitialized
         library = os.path.join(self._folder.name, "host.so")
-        kernels_of(text, self.bitcode)
-        host_of(text, library)
+        options = "from-launches=1" if from_launches else ""
+        write_bitcode(text, self.bitcode, options)
+        link_host(text, library, options)
         self._open(library)
         numbers = ctypes.POINTER(ctypes.c_int64)
         kind = ctypes.CFUNCTYPE(
