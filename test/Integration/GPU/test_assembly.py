@@ -3,6 +3,7 @@
 # Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #
+# REQUIRES: nvptx-registered-target, amdgpu-registered-target
 # RUN: %python %s
 
 from rope_testing import assembly

@@ -4,6 +4,7 @@
 # Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #
+# REQUIRES: nvptx-registered-target
 # RUN: env HOST_CC=%host_cc %python %s
 
 import os

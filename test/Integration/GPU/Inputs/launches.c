@@ -12,6 +12,16 @@ typedef struct rope_gpu_module {
   void *state;
 } rope_gpu_module;
 
+/* Pointers to memory of the device lie this far from where it is, so that code
+ * of the host that uses one faults. */
+enum { DISTANCE_BITS = 62 };
+static void *to_device(void *host) {
+  return (void *)((uintptr_t)host + ((uintptr_t)1 << DISTANCE_BITS));
+}
+static void *to_host(const void *device) {
+  return (void *)((uintptr_t)device - ((uintptr_t)1 << DISTANCE_BITS));
+}
+
 static const char *error;
 static void **memory;
 static int64_t *sizes;
@@ -43,18 +53,21 @@ void rope_gpu_launch(rope_gpu_module *module, const char *kernel,
   (void)module, (void)shared_bytes;
   int64_t grid[] = {grid_x, grid_y, grid_z};
   int64_t block[] = {block_x, block_y, block_z};
+  void *host[128];
+  for (int64_t i = 0; i < num_buffers && i < 128; ++i)
+    host[i] = to_host(buffers[i]);
   if (!error && grid_x && grid_y && grid_z)
-    error =
-        hook(kernel, grid, block, num_buffers, buffers, num_scalars, scalars);
+    error = hook(kernel, grid, block, num_buffers, host, num_scalars, scalars);
 }
 static void *allocate(int64_t bytes) {
   memory = realloc(memory, (size_t)(count + 1) * sizeof(*memory));
   sizes = realloc(sizes, (size_t)(count + 1) * sizeof(*sizes));
   sizes[count] = bytes;
   memory[count] = malloc((size_t)bytes + 1);
-  return memory[count++];
+  return to_device(memory[count++]);
 }
-static void release(void *freed) {
+static void release(void *device) {
+  void *freed = to_host(device);
   for (int64_t i = 0; i < count; ++i)
     if (memory[i] == freed) {
       --count;
@@ -68,7 +81,7 @@ void *rope_gpu_constant(rope_gpu_module *module, const void *data,
                         int64_t bytes) {
   (void)module;
   void *copy = allocate(bytes);
-  memcpy(copy, data, (size_t)bytes);
+  memcpy(to_host(copy), data, (size_t)bytes);
   return copy;
 }
 void *rope_gpu_alloc(rope_gpu_module *module, int64_t bytes) {
@@ -82,7 +95,7 @@ void rope_gpu_free(rope_gpu_module *module, void *freed) {
 void rope_gpu_upload(rope_gpu_module *module, void *to, const void *data,
                      int64_t bytes) {
   (void)module;
-  memcpy(to, data, (size_t)bytes);
+  memcpy(to_host(to), data, (size_t)bytes);
 }
 void rope_gpu_fail(const char *message) {
   if (!error)
@@ -106,13 +119,13 @@ const char *rope_gpu_release(int64_t api, void *freed) {
 const char *rope_gpu_write(int64_t api, void *to, const void *data,
                            int64_t bytes) {
   (void)api;
-  memcpy(to, data, (size_t)bytes);
+  memcpy(to_host(to), data, (size_t)bytes);
   return 0;
 }
 const char *rope_gpu_read(int64_t api, void *to, const void *from,
                           int64_t bytes) {
   (void)api;
-  memcpy(to, from, (size_t)bytes);
+  memcpy(to, to_host(from), (size_t)bytes);
   return 0;
 }
 const char *rope_gpu_synchronize(int64_t api) {

@@ -17,13 +17,13 @@ from rope_testing.ptx.text import SIZES, Parser
 
 
 def find_ptxas():
-    """NVIDIA's assembler: on the path, in a toolkit, or in this Python's
-    environment (PyPI's nvidia-cuda-nvcc-cu12); None where there is none."""
-    found = shutil.which("ptxas")
+    """NVIDIA's assembler: in this Python's environment (nvidia-cuda-nvcc-cu12 of
+    test/requirements.txt), in a toolkit, or on the path; None where there is
+    none."""
+    candidates = glob.glob(os.path.join(sys.prefix, "lib/python*/site-packages/nvidia/*/bin/ptxas"))
     places = [os.environ.get(name) for name in ("CUDA_HOME", "CUDA_PATH", "CUDA_ROOT")]
-    candidates = [os.path.join(place, "bin/ptxas") for place in places if place]
-    candidates += glob.glob(os.path.join(sys.prefix, "lib/python*/site-packages/nvidia/*/bin/ptxas"))
-    return found or next((c for c in candidates if os.access(c, os.X_OK)), None)
+    candidates += [os.path.join(place, "bin/ptxas") for place in places if place]
+    return next((c for c in candidates if os.access(c, os.X_OK)), shutil.which("ptxas"))
 
 
 def ptxas_version(ptxas):
