@@ -11,7 +11,7 @@ import os
 import sys
 
 import numpy as np
-from rope_testing import gpu, opencl, ptx
+from rope_testing import opencl, ptx
 from rope_testing.attentions import Attention
 from rope_testing.compare import Report
 from rope_testing.runner import run
