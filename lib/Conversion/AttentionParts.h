@@ -37,12 +37,13 @@ struct Indices : std::array<Value, kNumLoops> {
 };
 
 /// Whether tables must be made before the kernel runs, because a rotation has
-/// angles that are not whole positions times frequencies in turns.
+/// angles that are not exact ones in f32 of whole positions and frequencies in
+/// turns.
 bool needsTables(AttentionOp op);
 
-/// Gives `op` tables in place of such angles: a rope.table to device memory in
-/// front of it, which is freed behind it.
-void makeTables(RewriterBase &host, AttentionOp op);
+/// Gives `op` tables in place of such angles: returns a rope.table to device
+/// memory for each in front of it. The memory is freed behind it.
+SmallVector<TableOp> makeTables(RewriterBase &host, AttentionOp op);
 
 class AttentionParts;
 
@@ -70,15 +71,16 @@ public:
   /// The channel of the result that is at a slot from 2 * pairs() on.
   Value restChannel(Value slot) const;
 
-  /// What cosines and sines of one query or key start from: loaded once for all
-  /// of its pairs. `at` has batch, head and query or key.
+  /// What one query or key starts from: loaded once for all of its pairs. `at`
+  /// has batch, head and query or key; `base` is the address of its channel 0.
   struct Row {
+    Value base;
     /// Addresses of the first pair in the tables.
     Value cos, sin;
     /// Or the position as halves, for each axis that is in use.
     SmallVector<std::pair<Value, Value>> positions;
   };
-  Row row(const Indices &at) const;
+  Row row(const Indices &at, Value base) const;
   /// Of `count` pairs from `pair` on, in the type that rotations are computed
   /// in. With `aligned` tables are read by the widest accesses: see
   /// KernelBuilder::loadFloats.
@@ -88,13 +90,13 @@ public:
   std::pair<Value, Value> rotate(Value u, Value v, CosSin angle) const;
 
   /// Both channels of a pair of the result, of accumulator type.
-  std::pair<Value, Value> loadPair(const Row &row, const Indices &at,
-                                   Value pair) const;
-  /// The channel `at[Loop::channel]` of the result, rotated or not.
-  Value loadChannel(const Row &row, const Indices &at) const;
+  std::pair<Value, Value> loadPair(const Row &row, Value pair) const;
+  /// A channel of the result, rotated or not.
+  Value loadChannel(const Row &row, Value channel) const;
 
 private:
   std::pair<Value, Value> channels(Pairing pairing, Value pair) const;
+  Value load(const Row &row, Value channel) const;
 
   AttentionParts &parts;
   OpOperand &operand;
@@ -104,8 +106,8 @@ private:
   std::optional<int64_t> knownNumPairs, knownStride;
   /// The axes in use; one, of no number, without axes.
   SmallVector<int64_t> usedAxes;
-  /// Of cosines, sines, and their products with elements.
-  FloatType tableType, type;
+  /// Of products of elements with cosines and sines.
+  FloatType type;
 };
 
 class AttentionParts {
@@ -155,7 +157,9 @@ public:
   Value stride(OpOperand &operand, Loop loop);
   std::optional<int64_t> knownStride(OpOperand &operand, Loop loop);
   /// An element of query, key or value, widened to the accumulator type.
-  Value load(OpOperand &operand, const Indices &at);
+  Value load(OpOperand &operand, Value address) {
+    return toFloat(b, b.load(buffer(operand), address), type);
+  }
 
   //===--------------------------------------------------------------------===//
   // Visible keys
@@ -187,7 +191,7 @@ public:
   /// has batch, head, query and key, all within their loops.
   Value score(Value product, const Indices &at, bool allVisible = false);
   /// Whether scores are no more than scaled products.
-  bool isPlainScore() const { return op.getRegion().empty(); }
+  bool isPlainScore() { return op.getRegion().empty(); }
 
   //===--------------------------------------------------------------------===//
   // Softmax and results
@@ -202,7 +206,7 @@ public:
   /// Maximum and sum before any key: those of the sink of a head, if there are
   /// sinks.
   Value initialMax(Value head);
-  double initialSum() const { return op.getSinks() ? 1.0 : 0.0; }
+  double initialSum() { return op.getSinks() ? 1.0 : 0.0; }
   /// exp(score - max), 0 for scores of minus infinity.
   Value weight(Value score, Value max);
   /// acc + weight * x. Where the weight is 0 that is acc, whatever x is.
@@ -222,7 +226,6 @@ private:
                                                   RotationAttr rotation,
                                                   ValueRange rotationOperands);
   Value position(Value query);
-  Value captured(Value hostValue);
 
   AttentionOp op;
   KernelBuilder &b;
@@ -232,12 +235,6 @@ private:
   Value offset, numKeys;
   Value hostOffset;
 };
-
-/// Cosine and sine of a position times turns (see buildExactCosSin), each as
-/// the lower and the upper half of 64 bits, by integers of 32 bits alone.
-CosSin buildExactCosSinOfHalves(ImplicitLocOpBuilder &b,
-                                std::pair<Value, Value> position,
-                                std::pair<Value, Value> turns, FloatType type);
 
 } // namespace mlir::rope
 

@@ -11,6 +11,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "AttentionKernel.h"
+#include "AttentionParts.h"
 #include "KernelParts.h"
 #include "Rope/Conversion/Passes.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -396,7 +398,41 @@ LogicalResult FunctionConverter::addToGroup(Operation *op) {
 }
 
 LogicalResult FunctionConverter::convertAttention(AttentionOp op) {
-  return op.emitError("no kernel can be made for it");
+  if (writesNothing(op)) {
+    rewriter.eraseOp(op);
+    return success();
+  }
+  rewriter.setInsertionPoint(op);
+  if (needsTables(op)) {
+    for (TableOp table : makeTables(rewriter, op)) {
+      device.insert(table.getCos());
+      device.insert(table.getSin());
+      if (failed(addToGroup(table)))
+        return failure();
+    }
+    emitGroup();
+  }
+  rewriter.setInsertionPoint(op);
+  auto place = [&](MutableOperandRange operands) {
+    for (OpOperand &operand : operands)
+      if (isa<MemRefType>(operand.get().getType()))
+        operand.set(onDevice(operand.get()));
+  };
+  place(op.getScoreOperandsMutable());
+  place(op.getQueryOffsetMutable());
+  place(op.getLengthsMutable());
+  place(op.getSinksMutable());
+  place(op.getQueryRotationOperandsMutable());
+  place(op.getKeyRotationOperandsMutable());
+  if (failed(emitAttentionKernel(rewriter, op, kernels, target)))
+    return failure();
+  rewriter.setInsertionPointAfter(op);
+  for (Value upload : uploads)
+    gpu::DeallocOp::create(rewriter, op.getLoc(), /*asyncToken=*/Type(),
+                           ValueRange(), upload);
+  uploads.clear();
+  rewriter.eraseOp(op);
+  return success();
 }
 
 LogicalResult FunctionConverter::convert(Block &block) {
