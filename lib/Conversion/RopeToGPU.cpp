@@ -12,6 +12,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "AttentionKernel.h"
+#include "AttentionMmaKernel.h"
 #include "AttentionParts.h"
 #include "KernelParts.h"
 #include "Rope/Conversion/Passes.h"
@@ -424,6 +425,15 @@ LogicalResult FunctionConverter::convertAttention(AttentionOp op) {
   place(op.getSinksMutable());
   place(op.getQueryRotationOperandsMutable());
   place(op.getKeyRotationOperandsMutable());
+  if (canUseMma(op, target)) {
+    Value aligned = buildMmaCondition(rewriter, op);
+    auto branch = scf::IfOp::create(rewriter, op.getLoc(), aligned,
+                                    /*withElseRegion=*/true);
+    rewriter.setInsertionPointToStart(branch.thenBlock());
+    if (failed(emitMmaAttentionKernel(rewriter, op, kernels, target)))
+      return failure();
+    rewriter.setInsertionPointToStart(branch.elseBlock());
+  }
   if (failed(emitAttentionKernel(rewriter, op, kernels, target)))
     return failure();
   rewriter.setInsertionPointAfter(op);
