@@ -195,15 +195,24 @@ Value KernelBuilder::mul(Value x, Value y) {
   return createOrFold<arith::MulIOp>(x, y);
 }
 
+Value KernelBuilder::mulWide(Value x, Value y) {
+  Type i64 = getI64Type();
+  Value product =
+      createOrFold<arith::MulIOp>(createOrFold<arith::ExtSIOp>(i64, x),
+                                  createOrFold<arith::ExtSIOp>(i64, y));
+  return createOrFold<arith::IndexCastOp>(getIndexType(), product);
+}
+
+Value KernelBuilder::toI32(Value x) {
+  return createOrFold<arith::IndexCastOp>(getI32Type(), x);
+}
+
 /// `Op` on the lower halves of numbers that these hold.
 template <typename Op>
 static Value narrow(KernelBuilder &b, Value x, Value y) {
   if (!x.getType().isIndex())
     return b.createOrFold<Op>(x, y);
-  auto lower = [&](Value value) {
-    return b.createOrFold<arith::IndexCastOp>(b.getI32Type(), value);
-  };
-  Value result = b.createOrFold<Op>(lower(x), lower(y));
+  Value result = b.createOrFold<Op>(b.toI32(x), b.toI32(y));
   return b.createOrFold<arith::IndexCastUIOp>(b.getIndexType(), result);
 }
 

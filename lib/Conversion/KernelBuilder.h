@@ -78,6 +78,10 @@ public:
   Value add(Value x, Value y);
   Value sub(Value x, Value y);
   Value mul(Value x, Value y);
+  /// The product, an index, of two i32.
+  Value mulWide(Value x, Value y);
+  /// An index below 2^31 in magnitude as an i32.
+  Value toI32(Value x);
   /// Of numbers that are not negative and below 2^31: divided in 32 bits.
   Value div(Value x, Value y);
   Value rem(Value x, Value y);

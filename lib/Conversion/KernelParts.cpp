@@ -82,6 +82,10 @@ static int64_t elementsPerAccess(const GPUTarget &target,
   return (target.accessBytes ? target.accessBytes : 8) / bytes;
 }
 
+/// What a thread takes where each element is an access: few, so that threads
+/// side by side read elements side by side.
+static constexpr int64_t kPairsOfNarrowThreads = 2;
+
 //===----------------------------------------------------------------------===//
 // Rows
 //===----------------------------------------------------------------------===//
@@ -208,9 +212,12 @@ public:
       numPairs = typeOf(op.getSin()).getShape().back();
   }
 
-  OpFoldResult countThreads(ImplicitLocOpBuilder &host,
-                            const GPUTarget &target) override {
+  OpFoldResult countThreads(ImplicitLocOpBuilder &host, const GPUTarget &target,
+                            bool isWide) override {
+    wide = isWide;
     width = chooseWidth(target);
+    if (target.accessBytes && !wide)
+      width = std::gcd(width, kPairsOfNarrowThreads);
     SmallVector<OpFoldResult> sizes =
         memref::getMixedSizes(host, host.getLoc(), op.getX());
     SmallVector<OpFoldResult> known =
@@ -268,7 +275,7 @@ public:
     return memrefs;
   }
 
-  void emit(KernelBuilder &b, Value thread, bool wide) override {
+  void emit(KernelBuilder &b, Value thread) override {
     Value numUnits = b.number(units), numGroups = b.number(groups);
     Value unit = b.rem(thread, numUnits), rest = b.div(thread, numUnits);
     Value group = b.rem(rest, numGroups);
@@ -300,43 +307,54 @@ public:
 
     const KernelBuffer &x = b.buffer(op.getX());
     const KernelBuffer &y = b.buffer(op.getInit());
+    // Aligned rows have strides below 2^31: the loop over heads counts in 32
+    // bits then, which saves registers.
+    auto count = [&](Value number) -> Value {
+      return wide ? b.toI32(number) : number;
+    };
     auto rowOf = [&](const KernelBuffer &buffer, ArrayRef<int64_t> dims,
                      ValueRange indices) {
-      SmallVector<Value> all(buffer.strides.size());
-      for (auto [dim, index] : llvm::zip(dims, indices))
-        all[dim] = index;
-      return b.address(buffer, all);
+      Value row = b.index(0);
+      for (auto [dim, index] : llvm::zip(dims, indices)) {
+        Value stride = buffer.strides[dim];
+        row = b.add(row, index.getType().isIndex()
+                             ? b.mul(index, stride)
+                             : b.mulWide(index, b.toI32(stride)));
+      }
+      return row;
     };
     Value fromPosition = rowOf(x, positionDims, coordinates);
     Value toPosition = rowOf(y, positionDims, coordinates);
-    SmallVector<Value> sizes = numbers(b, headSizes);
-    b.forLoop(group, b.number(numHeads), numGroups, [&](Value head) {
-      SmallVector<Value> heads = b.delinearize(head, sizes);
-      Value from = b.add(fromPosition, rowOf(x, headDims, heads));
-      Value to = b.add(toPosition, rowOf(y, headDims, heads));
-      SmallVector<Value> u, v;
-      if (op.getPairing() == Pairing::half) {
-        u = loadRow(b, x, from, first(b, pair), width, type, wide);
-        v = loadRow(b, x, from, second(b, pair), width, type, wide);
-      } else {
-        SmallVector<Value> both =
-            loadRow(b, x, from, interleaved(b, pair), 2 * width, type, wide);
-        for (int64_t i = 0; i < width; ++i) {
-          u.push_back(both[2 * i]);
-          v.push_back(both[2 * i + 1]);
-        }
-      }
-      rotate(b, cos, sin, u, v);
-      if (op.getWrittenPairing() == Pairing::half) {
-        storeRow(b, y, to, first(b, pair), u, wide);
-        storeRow(b, y, to, second(b, pair), v, wide);
-        return;
-      }
-      SmallVector<Value> both;
-      for (auto [x, y] : llvm::zip(u, v))
-        both.append({x, y});
-      storeRow(b, y, to, interleaved(b, pair), both, wide);
-    });
+    SmallVector<Value> sizes =
+        llvm::map_to_vector(numbers(b, headSizes), count);
+    b.forLoop(count(group), count(b.number(numHeads)), count(numGroups),
+              [&](Value head) {
+                SmallVector<Value> heads = b.delinearize(head, sizes);
+                Value from = b.add(fromPosition, rowOf(x, headDims, heads));
+                Value to = b.add(toPosition, rowOf(y, headDims, heads));
+                SmallVector<Value> u, v;
+                if (op.getPairing() == Pairing::half) {
+                  u = loadRow(b, x, from, first(b, pair), width, type, wide);
+                  v = loadRow(b, x, from, second(b, pair), width, type, wide);
+                } else {
+                  SmallVector<Value> both = loadRow(
+                      b, x, from, interleaved(b, pair), 2 * width, type, wide);
+                  for (int64_t i = 0; i < width; ++i) {
+                    u.push_back(both[2 * i]);
+                    v.push_back(both[2 * i + 1]);
+                  }
+                }
+                rotate(b, cos, sin, u, v);
+                if (op.getWrittenPairing() == Pairing::half) {
+                  storeRow(b, y, to, first(b, pair), u, wide);
+                  storeRow(b, y, to, second(b, pair), v, wide);
+                  return;
+                }
+                SmallVector<Value> both;
+                for (auto [x, y] : llvm::zip(u, v))
+                  both.append({x, y});
+                storeRow(b, y, to, interleaved(b, pair), both, wide);
+              });
   }
 
 private:
@@ -406,6 +424,7 @@ private:
   std::optional<AngleSource> angles;
   SmallVector<int64_t> positionDims, headDims;
   int64_t numPairs, width = 1;
+  bool wide = false;
   /// Known once threads are counted.
   SmallVector<OpFoldResult> positionSizes, headSizes;
   OpFoldResult units, numHeads, groups;
@@ -424,9 +443,12 @@ public:
         numPairs = typeOf(memref).getShape().back();
   }
 
-  OpFoldResult countThreads(ImplicitLocOpBuilder &host,
-                            const GPUTarget &target) override {
+  OpFoldResult countThreads(ImplicitLocOpBuilder &host, const GPUTarget &target,
+                            bool isWide) override {
+    wide = isWide;
     width = chooseWidth(target);
+    if (target.accessBytes && !wide)
+      width = std::gcd(width, kPairsOfNarrowThreads);
     sizes = memref::getMixedSizes(host, host.getLoc(), op.getCos());
     units = ShapedType::isDynamic(numPairs)
                 ? sizes.back()
@@ -442,7 +464,7 @@ public:
     return {op.getCos(), op.getSin()};
   }
 
-  void emit(KernelBuilder &b, Value thread, bool wide) override {
+  void emit(KernelBuilder &b, Value thread) override {
     Value numUnits = b.number(units);
     Value unit = b.rem(thread, numUnits);
     SmallVector<Value> numbers = llvm::map_to_vector(
@@ -478,6 +500,7 @@ private:
   TableOp op;
   AngleSource angles;
   int64_t numPairs = ShapedType::kDynamic, width = 1;
+  bool wide = false;
   SmallVector<OpFoldResult> sizes;
   OpFoldResult units;
 };
@@ -490,9 +513,12 @@ class CopyPart : public KernelPart {
 public:
   CopyPart(Value from, Value to) : from(from), to(to) {}
 
-  OpFoldResult countThreads(ImplicitLocOpBuilder &host,
-                            const GPUTarget &target) override {
+  OpFoldResult countThreads(ImplicitLocOpBuilder &host, const GPUTarget &target,
+                            bool isWide) override {
+    wide = isWide;
     width = chooseWidth(target);
+    if (target.accessBytes && !wide)
+      width = std::gcd(width, kPairsOfNarrowThreads);
     sizes = memref::getMixedSizes(host, host.getLoc(), from);
     for (auto [dim, size] : llvm::enumerate(typeOf(to).getShape()))
       if (!ShapedType::isDynamic(size))
@@ -508,7 +534,7 @@ public:
     return {from, to};
   }
 
-  void emit(KernelBuilder &b, Value thread, bool wide) override {
+  void emit(KernelBuilder &b, Value thread) override {
     SmallVector<Value> numbers = llvm::map_to_vector(
         sizes, [&](OpFoldResult size) { return b.number(size); });
     SmallVector<Value> indices = b.delinearize(thread, numbers);
@@ -543,6 +569,7 @@ private:
 
   Value from, to;
   int64_t width = 1;
+  bool wide = false;
   SmallVector<OpFoldResult> sizes;
 };
 
@@ -554,9 +581,10 @@ class LinalgPart : public KernelPart {
 public:
   explicit LinalgPart(linalg::LinalgOp op) : op(op) {}
 
-  OpFoldResult countThreads(ImplicitLocOpBuilder &host,
-                            const GPUTarget &target) override {
+  OpFoldResult countThreads(ImplicitLocOpBuilder &host, const GPUTarget &target,
+                            bool isWide) override {
     SmallVector<OpFoldResult> parallel;
+    sizes.clear();
     for (auto [loop, iterator] : llvm::enumerate(op.getIteratorTypesArray())) {
       sizes.push_back(sizeOf(host, loop));
       if (iterator == utils::IteratorType::parallel)
@@ -565,7 +593,7 @@ public:
     return product(host, parallel);
   }
 
-  void emit(KernelBuilder &b, Value thread, bool wide) override {
+  void emit(KernelBuilder &b, Value thread) override {
     SmallVector<Value> parallel, reduction, loops(sizes.size());
     SmallVector<unsigned> reductionLoops;
     for (auto [loop, iterator] : llvm::enumerate(op.getIteratorTypesArray())) {
@@ -732,11 +760,12 @@ rope::makeCopies(ImplicitLocOpBuilder &host, ApplyOp op) {
 // Kernels
 //===----------------------------------------------------------------------===//
 
-/// Whether rows of `memrefs` start at multiples of `bytes`, known on the host
-/// at run time.
+/// Whether rows of `memrefs` start at multiples of `bytes` and their strides
+/// are below 2^31, known on the host at run time.
 static Value buildIsAligned(ImplicitLocOpBuilder &host, ArrayRef<Value> memrefs,
                             int64_t bytes) {
   Value bits = arith::ConstantIndexOp::create(host, 0);
+  Value strides = bits;
   auto note = [&](Value number, int64_t scale) {
     number = host.createOrFold<arith::MulIOp>(
         number, arith::ConstantIndexOp::create(host, scale));
@@ -749,13 +778,20 @@ static Value buildIsAligned(ImplicitLocOpBuilder &host, ArrayRef<Value> memrefs,
     auto metadata = memref::ExtractStridedMetadataOp::create(host, memref);
     note(memref::ExtractAlignedPointerAsIndexOp::create(host, memref), 1);
     note(metadata.getOffset(), bytesOf(memref));
-    for (Value stride : metadata.getStrides().drop_back())
+    for (Value stride : metadata.getStrides().drop_back()) {
       note(stride, bytesOf(memref));
+      strides = host.createOrFold<arith::OrIOp>(strides, stride);
+    }
   }
   Value rest = arith::AndIOp::create(
       host, bits, arith::ConstantIndexOp::create(host, bytes - 1));
-  return arith::CmpIOp::create(host, arith::CmpIPredicate::eq, rest,
-                               arith::ConstantIndexOp::create(host, 0));
+  Value isMultiple =
+      arith::CmpIOp::create(host, arith::CmpIPredicate::eq, rest,
+                            arith::ConstantIndexOp::create(host, 0));
+  Value isSmall = arith::CmpIOp::create(
+      host, arith::CmpIPredicate::ult, strides,
+      arith::ConstantIndexOp::create(host, int64_t(1) << 31));
+  return arith::AndIOp::create(host, isMultiple, isSmall);
 }
 
 void rope::emitKernel(OpBuilder &builder, Location loc,
@@ -763,23 +799,21 @@ void rope::emitKernel(OpBuilder &builder, Location loc,
                       const GPUTarget &target,
                       ArrayRef<std::unique_ptr<KernelPart>> parts) {
   ImplicitLocOpBuilder host(loc, builder);
-  OpFoldResult blockSize = host.getIndexAttr(target.blockSize);
-  SmallVector<OpFoldResult> threads, ends;
-  SmallVector<Value> wideMemrefs;
-  OpFoldResult blocks = host.getIndexAttr(0);
-  for (const std::unique_ptr<KernelPart> &part : parts) {
-    threads.push_back(part->countThreads(host, target));
-    OpFoldResult own = divideCeil(host, threads.back(), blockSize);
-    blocks = isConstantIntValue(blocks, 0)
-                 ? own
-                 : OpFoldResult(host.createOrFold<arith::AddIOp>(
-                       getValueOrCreateConstantIndexOp(host, loc, blocks),
-                       getValueOrCreateConstantIndexOp(host, loc, own)));
-    ends.push_back(blocks);
-    llvm::append_range(wideMemrefs, part->getWideMemrefs(target));
-  }
-
-  auto emitVariant = [&](OpBuilder &at, StringRef kernelName, bool wide) {
+  auto emitVariant = [&](OpBuilder &builder, StringRef kernelName, bool wide) {
+    ImplicitLocOpBuilder at(loc, builder);
+    OpFoldResult blockSize = at.getIndexAttr(target.blockSize);
+    SmallVector<OpFoldResult> threads, ends;
+    OpFoldResult blocks;
+    for (const std::unique_ptr<KernelPart> &part : parts) {
+      bool isWide = wide && !part->getWideMemrefs(target).empty();
+      threads.push_back(part->countThreads(at, target, isWide));
+      OpFoldResult own = divideCeil(at, threads.back(), blockSize);
+      blocks = !blocks ? own
+                       : OpFoldResult(at.createOrFold<arith::AddIOp>(
+                             getValueOrCreateConstantIndexOp(at, loc, blocks),
+                             getValueOrCreateConstantIndexOp(at, loc, own)));
+      ends.push_back(blocks);
+    }
     KernelBuilder b(at, loc, kernels, kernelName, target, target.blockSize);
     Value block = b.blockId();
     std::function<void(size_t)> emitFrom = [&](size_t index) {
@@ -788,10 +822,8 @@ void rope::emitKernel(OpBuilder &builder, Location loc,
             index == 0 ? block : b.sub(block, b.number(ends[index - 1]));
         Value thread =
             b.add(b.mul(own, b.index(target.blockSize)), b.threadId());
-        b.ifThen(b.less(thread, b.number(threads[index])), [&] {
-          parts[index]->emit(
-              b, thread, wide && !parts[index]->getWideMemrefs(target).empty());
-        });
+        b.ifThen(b.less(thread, b.number(threads[index])),
+                 [&] { parts[index]->emit(b, thread); });
       };
       if (index + 1 == parts.size())
         body();
@@ -802,6 +834,9 @@ void rope::emitKernel(OpBuilder &builder, Location loc,
     emitFrom(0);
     b.launch(blocks);
   };
+  SmallVector<Value> wideMemrefs;
+  for (const std::unique_ptr<KernelPart> &part : parts)
+    llvm::append_range(wideMemrefs, part->getWideMemrefs(target));
   if (!target.accessBytes || wideMemrefs.empty()) {
     emitVariant(host, name, /*wide=*/false);
     return;

@@ -42,12 +42,13 @@ class KernelPart {
 public:
   virtual ~KernelPart() = default;
 
-  /// The number of threads, computed on the host; each calls `emit`.
+  /// The number of threads, computed on the host, of the kernel that `emit`
+  /// makes after it. `wide` says that the memrefs of `getWideMemrefs` are
+  /// aligned and have strides below 2^31.
   virtual OpFoldResult countThreads(ImplicitLocOpBuilder &host,
-                                    const GPUTarget &target) = 0;
-  /// What thread `thread` does. `wide` says that the memrefs of
-  /// `getWideMemrefs` are aligned.
-  virtual void emit(KernelBuilder &b, Value thread, bool wide) = 0;
+                                    const GPUTarget &target, bool wide) = 0;
+  /// What thread `thread` does.
+  virtual void emit(KernelBuilder &b, Value thread) = 0;
   /// The memrefs whose rows are read or written in the widest accesses where
   /// all of them are aligned; none where that cannot be.
   virtual SmallVector<Value> getWideMemrefs(const GPUTarget &target) {

@@ -3,6 +3,7 @@
 # Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
+import bisect
 import re
 from dataclasses import dataclass, field
 
@@ -102,6 +103,11 @@ _PARAM = re.compile(
     r"\.param\s+(?:\.align\s+(\d+)\s+)?\.(\w+)\s+(?:\.ptr\b\s*(?:\.\w+\s+)?(?:\.align\s+\d+\s+)?)?"
     r"([\w$%.]+)\s*(?:\[(\d+)\])?"
 )
+_STOP = re.compile(r'["(){};,]')
+_NAME = re.compile(r"[\w$%.]+")
+_SPACE = re.compile(r"\s*")
+_LABEL = re.compile(r"([\w$%.]+)\s*:(?!:)")
+_LINE = re.compile(r"\.(file|loc)\b")
 _SKIPPED = ("version", "target", "address_size", "file", "loc", "pragma", "section", "noreturn")
 
 
@@ -122,23 +128,28 @@ class Parser:
         # Comments go, lines stay.
         text = re.sub(r"/\*.*?\*/", lambda m: "\n" * m[0].count("\n"), text, flags=re.S)
         self.text = re.sub(r"//[^\n]*", "", text).rstrip("\0")
+        self.newlines = [m.start() for m in re.finditer("\n", self.text)]
         self.at = 0
         self.module()
 
     def fail(self, message, at=None):
-        line = self.text.count("\n", 0, self.at if at is None else at) + 1
-        raise PTXError(f"PTX line {line}: {message}")
+        raise PTXError(f"PTX line {self.line(self.at if at is None else at)}: {message}")
+
+    def line(self, at):
+        return bisect.bisect_left(self.newlines, at) + 1
 
     def skip_space(self):
-        while self.at < len(self.text) and self.text[self.at].isspace():
-            self.at += 1
+        self.at = _SPACE.match(self.text, self.at).end()
         return self.at < len(self.text)
 
     def until(self, ends):
         """The text before one of `ends`; braces and strings are jumped over."""
         start, depth = self.at, 0
-        while self.at < len(self.text):
-            c = self.text[self.at]
+        while True:
+            found = _STOP.search(self.text, self.at)
+            if not found:
+                return self.fail(f"'{self.text[start : start + 40].strip()}' does not end", start)
+            self.at, c = found.start(), found[0]
             if c == '"':
                 self.at = self.text.index('"', self.at + 1)
             elif depth == 0 and c in ends:
@@ -150,7 +161,6 @@ class Parser:
             elif c in "})":
                 depth -= 1
             self.at += 1
-        return self.fail(f"'{self.text[start : start + 40].strip()}' does not end", start)
 
     def module(self):
         while self.skip_space():
@@ -215,7 +225,7 @@ class Parser:
     def entry(self):
         start = self.at
         self.skip_space()
-        name = re.compile(r"[\w$%.]+").match(self.text, self.at)
+        name = _NAME.match(self.text, self.at)
         kernel = Kernel(name[0])
         self.at = name.end()
         self.skip_space()
@@ -269,7 +279,7 @@ class Parser:
                 self.at += 1
                 continue
             start = self.at
-            label = re.compile(r"([\w$%.]+)\s*:(?!:)").match(self.text, self.at)
+            label = _LABEL.match(self.text, self.at)
             if label:
                 self.at = label.end()
                 self.skip_space()
@@ -281,11 +291,11 @@ class Parser:
                 else:
                     kernel.labels[label[1]] = len(kernel.code)
                 continue
-            line_word = re.compile(r"\.(file|loc)\b").match(self.text, self.at)
+            line_word = _LINE.match(self.text, self.at)
             if line_word:
                 self.at = self.text.index("\n", self.at)
                 continue
-            line = self.text.count("\n", 0, start) + 1
+            line = self.line(start)
             statement, _ = self.until(";")
             if statement.startswith(".pragma"):
                 continue
