@@ -81,9 +81,9 @@ struct Tiling {
 };
 } // namespace
 
-/// Elements of 16 bits for tiles; the rest is for a flag.
+/// Elements of 16 bits for tiles; the rest is for flags.
 static int64_t capacityOf(const GPUTarget &target) {
-  return (int64_t(target.sharedBytes) - 16) / 2;
+  return (int64_t(target.sharedBytes) - 4 * kWarps) / 2;
 }
 
 /// Whether neighbours along `loop` lie side by side.
@@ -266,6 +266,7 @@ private:
   Value exp2(Value x);
   Value fma(Value x, Value y, Value z);
   Value overQuad(Value x, llvm::function_ref<Value(Value, Value)> combine);
+  Value anyInBlock(Value condition);
   Value maximum(Value x, Value y) {
     return LLVM::MaxNumOp::create(b, x, y);
   }
@@ -284,7 +285,7 @@ private:
   Tiling tiling;
   FloatType element;
 
-  Value shared, sharedPointer, flag;
+  Value shared, sharedPointer, flags;
   int64_t queryOffset = 0;
   /// Factor of scores, and whether it holds their scale.
   double factor = 1.0;
@@ -755,6 +756,23 @@ Value MmaAttention::overQuad(
   return x;
 }
 
+/// Whether a condition holds for a thread of the block. All wait for it.
+Value MmaAttention::anyInBlock(Value condition) {
+  Value inWarp =
+      NVVM::VoteSyncOp::create(b, b.getI1Type(), b.i32(-1), condition,
+                               NVVM::VoteSyncKind::any);
+  inWarp = arith::ExtUIOp::create(b, b.getI32Type(), inWarp);
+  b.ifThen(arith::CmpIOp::create(b, arith::CmpIPredicate::eq, lane, b.index(0)),
+           [&] { memref::StoreOp::create(b, inWarp, flags, warp); });
+  b.barrier();
+  Value all;
+  for (int64_t i = 0; i < kWarps; ++i) {
+    Value one = memref::LoadOp::create(b, flags, b.index(i));
+    all = all ? Value(arith::OrIOp::create(b, all, one)) : one;
+  }
+  return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, all, b.i32(0));
+}
+
 Value MmaAttention::negated(Value maximum) {
   Value isEmpty = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, maximum,
                                         parts.minusInfinity());
@@ -904,14 +922,8 @@ void MmaAttention::emitMain() {
     isSpoilt = isSpoilt ? Value(arith::OrIOp::create(b, isSpoilt, spoils))
                         : spoils;
   }
-  b.ifThen(isSpoilt, [&] {
-    memref::StoreOp::create(b, b.i32(1), flag, b.index(0));
-  });
-  b.barrier();
-  Value isFlagged = arith::CmpIOp::create(
-      b, arith::CmpIPredicate::ne, memref::LoadOp::create(b, flag, b.index(0)),
-      b.i32(0));
-  b.ifThen(isFlagged, [&] { emitCareful(); }, [&] { emitResults(acc); });
+  b.ifThen(anyInBlock(isSpoilt), [&] { emitCareful(); },
+           [&] { emitResults(acc); });
 }
 
 //===----------------------------------------------------------------------===//
@@ -1124,7 +1136,7 @@ void MmaAttention::emit() {
   int64_t capacity = capacityOf(b.getTarget());
   queryOffset = tiling.queryOffset(capacity);
   shared = b.workgroupMemory(tiling.size(capacity), element);
-  flag = b.workgroupMemory(1, b.getI32Type());
+  flags = b.workgroupMemory(kWarps, b.getI32Type());
   Value address = memref::ExtractAlignedPointerAsIndexOp::create(b, shared);
   address = arith::IndexCastOp::create(b, b.getI64Type(), address);
   sharedPointer = LLVM::IntToPtrOp::create(
@@ -1151,10 +1163,6 @@ void MmaAttention::emit() {
   numTiles = b.div(b.add(span, b.index(tiling.keys - 1)),
                    b.index(tiling.keys));
   emitRows();
-  // A barrier follows before it is set.
-  b.ifThen(arith::CmpIOp::create(b, arith::CmpIPredicate::eq, thread,
-                                 b.index(0)),
-           [&] { memref::StoreOp::create(b, b.i32(0), flag, b.index(0)); });
   emitMain();
 }
 
