@@ -57,6 +57,8 @@ struct Tiling {
   int64_t rowTiles = 1;
   /// Keys of a tile.
   int64_t keys = 64;
+  /// Whether queries stay in workgroup memory, else in registers.
+  bool keepsQueries = false;
 
   int64_t rows() const { return kWarps * kM * rowTiles; }
   /// Rows of 16-byte chunks, of which neighbours along a column are to be in
@@ -68,9 +70,11 @@ struct Tiling {
   int64_t querySize() const { return rows() * keyPitch(); }
 
   int64_t valueOffset() const { return keySize(); }
-  /// Queries are there before values are, beside the first keys if there is
-  /// room.
+  /// Where queries come to: beside tiles if they stay or if there is room, else
+  /// in their place.
   int64_t queryOffset(int64_t capacity) const {
+    if (keepsQueries)
+      return keySize() + valueSize();
     return keySize() + querySize() <= capacity ? keySize() : 0;
   }
   int64_t size(int64_t capacity) const {
@@ -118,6 +122,12 @@ static std::optional<Tiling> getTiling(AttentionOp op,
     if (count <= 0 || count % kK != 0 || count > 256)
       return std::nullopt;
   int64_t capacity = capacityOf(target);
+  if (const char *e = getenv("MMA_TILING")) {
+    int keeps;
+    sscanf(e, "%ld,%ld,%d", &tiling.rowTiles, &tiling.keys, &keeps);
+    tiling.keepsQueries = keeps;
+    return tiling;
+  }
   while (tiling.size(capacity) > capacity) {
     if (tiling.keys == kK)
       return std::nullopt;
@@ -219,9 +229,11 @@ public:
 private:
   enum class RotationKind { none, inPlace, byElement };
 
-  void emitBlockIndices();
-  void emitThreadIndices();
-  void emitRows();
+  /// All that follows from the numbers of block and thread. With `again` they
+  /// are read anew, so that what is needed in a loop and after it occupies no
+  /// registers in between.
+  void emitIndices(bool again);
+  Value readId(bool again, StringRef name, Value id);
 
   // Tiles in workgroup memory.
   RotationKind kindOf(const AttentionRotation *rotation);
@@ -233,6 +245,7 @@ private:
                     Loop loop, Value first, Value last, int64_t rows,
                     int64_t offset);
   void loadQueries();
+  Fragment loadQueryFragment(int64_t tile, int64_t channel);
   void startKeys(Value start, bool isCut);
   void finishKeys(Value start);
   void startValues(Value start, Value isCut);
@@ -260,6 +273,13 @@ private:
   /// Scores of a thread in each of its rows.
   int64_t columns() const { return tiling.keys / kN * 2; }
   int64_t numRows() const { return tiling.rowTiles * 2; }
+  /// Of numbers that are not negative.
+  Value wide(Value x) {
+    return b.createOrFold<arith::IndexCastUIOp>(b.getIndexType(), x);
+  }
+  Value narrow(Value x) {
+    return b.createOrFold<arith::IndexCastOp>(b.getI32Type(), x);
+  }
   SmallVector<Value> emitProducts();
   SmallVector<Value> emitScores(Value start, bool mayBePlain);
   void mask(MutableArrayRef<Value> scores, Value start);
@@ -291,17 +311,20 @@ private:
   double factor = 1.0;
   bool isScaled = false;
 
+  /// Batch and head.
   Indices indices;
-  Value first, last, thread, lane, warp, laneInQuad;
-  AttentionParts::KeyRange range;
-  Value numTiles;
+  /// All i32: the queries of the block, both included, the keys that they see,
+  /// those that all of them see, and the last key.
+  Value first, last, from, to, allFrom, allTo, lastKey;
+  Value thread, lane, warp, laneInQuad;
   RotationKind queryKind, keyKind;
 
   /// Of the rows of a thread: query, whether there is one, the first visible
   /// key and how many there are.
   SmallVector<Value> queries, isQuery, firstKey, numKeys;
+  /// Queries in registers, and where they are in workgroup memory.
   SmallVector<Fragment> queryFragments;
-  Value keyPointer, valuePointer;
+  Value queryPointer, keyPointer, valuePointer;
   SmallVector<Value> maxima, sums;
 };
 } // namespace
@@ -327,63 +350,88 @@ OpFoldResult MmaAttention::hostBlocks() {
   return Value(arith::MulIOp::create(h, blocks, materialize(batches)));
 }
 
-void MmaAttention::emitBlockIndices() {
-  Value numQueries = parts.size(Loop::query);
-  Value blocks = b.div(b.add(numQueries, b.index(tiling.rows() - 1)),
-                       b.index(tiling.rows()));
-  SmallVector<Value> at = b.delinearize(
-      b.blockId(), {parts.size(Loop::batch), parts.size(Loop::head), blocks});
-  indices[Loop::batch] = at[0];
-  indices[Loop::head] = at[1];
+Value MmaAttention::readId(bool again, StringRef name, Value id) {
+  if (!again)
+    return b.createOrFold<arith::IndexCastOp>(b.getI32Type(), id);
+  return LLVM::InlineAsmOp::create(
+             b, b.getI32Type(), ValueRange(),
+             b.getStringAttr(("mov.u32 $0, %" + name + ";").str()),
+             b.getStringAttr("=r"), /*has_side_effects=*/b.getUnitAttr(),
+             /*is_align_stack=*/UnitAttr(),
+             LLVM::TailCallKindAttr::get(b.getContext(),
+                                         LLVM::TailCallKind::None),
+             /*asm_dialect=*/LLVM::AsmDialectAttr(),
+             /*operand_attrs=*/ArrayAttr())
+      .getRes();
+}
+
+void MmaAttention::emitIndices(bool again) {
   // Blocks of late queries have most to do where masks are causal: they start
   // first, so that small ones fill the gaps at the end.
-  Value block = b.sub(b.sub(blocks, b.index(1)), at[2]);
-  first = b.mul(block, b.index(tiling.rows()));
-  last = b.min(b.add(first, b.index(tiling.rows() - 1)),
-               b.sub(numQueries, b.index(1)));
-}
+  Value numQueries = narrow(parts.size(Loop::query));
+  Value blocks = b.div(b.add(numQueries, b.i32(tiling.rows() - 1)),
+                       b.i32(tiling.rows()));
+  SmallVector<Value> at = b.delinearize(
+      readId(again, "ctaid.x", b.blockId()),
+      {narrow(parts.size(Loop::batch)), narrow(parts.size(Loop::head)),
+       blocks});
+  indices[Loop::batch] = wide(at[0]);
+  indices[Loop::head] = wide(at[1]);
+  Value block = b.sub(b.sub(blocks, b.i32(1)), at[2]);
+  first = b.mul(block, b.i32(tiling.rows()));
+  last = b.min(b.add(first, b.i32(tiling.rows() - 1)),
+               b.sub(numQueries, b.i32(1)));
 
-void MmaAttention::emitThreadIndices() {
-  thread = b.threadId();
-  lane = b.rem(thread, b.index(32));
-  warp = b.div(thread, b.index(32));
-  laneInQuad = b.rem(lane, b.index(4));
+  thread = readId(again, "tid.x", b.threadId());
+  lane = b.rem(thread, b.i32(32));
+  warp = b.div(thread, b.i32(32));
+  laneInQuad = b.rem(lane, b.i32(4));
 
   auto base = [&](Value row, int64_t pitch, Value channel) {
-    Value offset = b.add(b.mul(row, b.index(pitch)), channel);
-    Value integer = arith::IndexCastOp::create(b, b.getI64Type(), offset);
+    Value offset = b.add(b.mul(row, b.i32(pitch)), channel);
     return LLVM::GEPOp::create(b, sharedPointer.getType(), element,
-                               sharedPointer, ValueRange{integer});
+                               sharedPointer, ValueRange{offset});
   };
   // Lanes give the addresses of the rows of four matrices of 8 x 8: of keys
-  // 8 x 16 and the next 8, transposed, of values 16 x 8 and the next 8.
-  Value row = b.rem(lane, b.index(8)), matrix = b.div(lane, b.index(8));
-  Value odd = b.mul(b.rem(matrix, b.index(2)), b.index(8));
-  Value upper = b.mul(b.div(matrix, b.index(2)), b.index(8));
+  // 8 x 16 and the next 8, of queries 16 x 8 and the next 8, of values the same,
+  // transposed.
+  Value row = b.rem(lane, b.i32(8)), matrix = b.div(lane, b.i32(8));
+  Value odd = b.mul(b.rem(matrix, b.i32(2)), b.i32(8));
+  Value upper = b.mul(b.div(matrix, b.i32(2)), b.i32(8));
   keyPointer = base(b.add(row, upper), tiling.keyPitch(), odd);
+  Value ownRow = b.add(b.mul(warp, b.i32(kM * tiling.rowTiles)),
+                       b.add(row, odd));
+  queryPointer = pointerAt(base(ownRow, tiling.keyPitch(), upper), queryOffset);
   valuePointer = pointerAt(base(b.add(row, odd), tiling.valuePitch(), upper),
                            tiling.valueOffset());
-}
 
-void MmaAttention::emitRows() {
-  Type i32 = b.getI32Type();
-  auto narrow = [&](Value x) {
-    return b.createOrFold<arith::IndexCastOp>(i32, x);
-  };
-  Value row = b.add(b.mul(warp, b.index(kM * tiling.rowTiles)),
-                    b.div(lane, b.index(4)));
+  parts.enterBatch(indices[Loop::batch]);
+  AttentionParts::KeyRange range = parts.visibleKeys(wide(first), wide(last));
+  from = narrow(range.from);
+  to = narrow(range.to);
+  allFrom = narrow(range.allFrom);
+  allTo = narrow(range.allTo);
+  lastKey = b.sub(to, b.i32(1));
+
+  queries.clear();
+  isQuery.clear();
+  firstKey.clear();
+  numKeys.clear();
+  row = b.add(b.mul(warp, b.i32(kM * tiling.rowTiles)),
+              b.div(lane, b.i32(4)));
   row = b.add(row, first);
   for (int64_t i = 0; i < numRows(); ++i) {
-    Value query = b.add(row, b.index(i * 8));
+    Value query = b.add(row, b.i32(i * 8));
     isQuery.push_back(arith::CmpIOp::create(b, arith::CmpIPredicate::sle, query,
                                             last));
     query = b.min(query, last);
     queries.push_back(query);
     // Of one query the range is exact.
-    AttentionParts::KeyRange visible = parts.visibleKeys(query, query);
+    AttentionParts::KeyRange visible =
+        parts.visibleKeys(wide(query), wide(query));
     firstKey.push_back(narrow(visible.from));
     numKeys.push_back(
-        b.max(b.i32(0), b.sub(narrow(visible.to), narrow(visible.from))));
+        b.max(b.i32(0), b.sub(narrow(visible.to), firstKey.back())));
   }
 }
 
@@ -413,17 +461,23 @@ void MmaAttention::copyTile(OpOperand &operand, Loop loop, Value first,
   int64_t chunks = channels / kChunk;
   int64_t perRow = std::min(kThreads, chunks & -chunks);
   int64_t step = kThreads / perRow, pitch = channels + kChunk;
-  Value row = b.div(thread, b.index(perRow));
-  Value chunk = b.mul(b.rem(thread, b.index(perRow)), b.index(kChunk));
+  Value row = b.div(thread, b.i32(perRow));
+  Value chunk = b.mul(b.rem(thread, b.i32(perRow)), b.i32(kChunk));
   const KernelBuffer &buffer = parts.buffer(operand);
-  Value origin = b.add(parts.address(operand, indices), chunk);
+  Value origin = b.add(parts.address(operand, indices), wide(chunk));
   Value stride = parts.stride(operand, loop);
-  Value target = b.add(b.mul(row, b.index(pitch)), chunk);
+  Value target = wide(b.add(b.mul(row, b.i32(pitch)), chunk));
+  // Neighbours of rows that are there are a fixed distance away.
+  if (!last)
+    origin = b.add(origin, b.mul(wide(b.add(first, row)), stride));
   auto copyRow = [&](int64_t pass) {
-    Value number = b.add(b.add(first, row), b.index(pass));
-    if (last)
-      number = b.min(number, last);
-    Value source = b.add(origin, b.mul(number, stride));
+    Value source;
+    if (last) {
+      Value number = b.min(b.add(b.add(first, row), b.i32(pass)), last);
+      source = b.add(origin, b.mul(wide(number), stride));
+    } else {
+      source = b.add(origin, b.mul(b.index(pass), stride));
+    }
     for (int64_t at = 0; at < channels; at += perRow * kChunk) {
       Value to = b.add(target, b.index(offset + pass * pitch + at));
       Value from = b.add(source, b.index(at));
@@ -434,7 +488,7 @@ void MmaAttention::copyTile(OpOperand &operand, Loop loop, Value first,
     }
   };
   if (step > rows)
-    return b.ifThen(b.less(row, b.index(rows)), [&] { copyRow(0); });
+    return b.ifThen(b.less(row, b.i32(rows)), [&] { copyRow(0); });
   for (int64_t pass = 0; pass < rows; pass += step)
     copyRow(pass);
 }
@@ -447,27 +501,28 @@ void MmaAttention::rotateTile(const AttentionRotation &rotation, bool aligned,
   bool isHalf = attr.getPairing() == Pairing::half;
   int64_t pairs = *rotation.knownPairs(), units = pairs / kChunk;
   int64_t second = isHalf ? attr.getPairStride().value_or(pairs) : kChunk;
-  auto narrow = VectorType::get({kChunk}, element);
-  auto wide = VectorType::get({kChunk}, b.getF32Type());
+  auto stored = VectorType::get({kChunk}, element);
+  auto widened = VectorType::get({kChunk}, b.getF32Type());
   b.forLoop(
-      thread, b.index(rows * units), b.index(kThreads), [&](Value number) {
+      thread, b.i32(rows * units), b.i32(kThreads), [&](Value number) {
         SmallVector<Value> at =
-            b.delinearize(number, {b.index(rows), b.index(units)});
-        AttentionRotation::Row row = rotation.row(
-            indices.with(loop, b.min(b.add(first, at[0]), last)), Value());
+            b.delinearize(number, {b.i32(rows), b.i32(units)});
+        Value rowNumber = wide(b.min(b.add(first, at[0]), last));
+        AttentionRotation::Row row =
+            rotation.row(indices.with(loop, rowNumber), Value());
         SmallVector<CosSin> angles = rotation.cosSin(
-            row, b.mul(at[1], b.index(kChunk)), kChunk, aligned);
-        Value address =
-            b.add(b.add(b.mul(at[0], b.index(tiling.keyPitch())),
-                        b.mul(at[1], b.index(isHalf ? kChunk : 2 * kChunk))),
-                  b.index(offset + attr.getOffset()));
+            row, wide(b.mul(at[1], b.i32(kChunk))), kChunk, aligned);
+        Value address = wide(
+            b.add(b.add(b.mul(at[0], b.i32(tiling.keyPitch())),
+                        b.mul(at[1], b.i32(isHalf ? kChunk : 2 * kChunk))),
+                  b.i32(offset + attr.getOffset())));
         Value addresses[] = {address, b.add(address, b.index(second))};
         SmallVector<Value> x;
         for (Value from : addresses) {
-          Value chunk = vector::LoadOp::create(b, narrow, shared, from,
+          Value chunk = vector::LoadOp::create(b, stored, shared, from,
                                                /*nontemporal=*/false,
                                                llvm::MaybeAlign(16));
-          chunk = arith::ExtFOp::create(b, wide, chunk);
+          chunk = arith::ExtFOp::create(b, widened, chunk);
           for (int64_t i = 0; i < kChunk; ++i)
             x.push_back(vector::ExtractOp::create(b, chunk, i));
         }
@@ -478,8 +533,8 @@ void MmaAttention::rotateTile(const AttentionRotation &rotation, bool aligned,
         }
         for (auto [i, to] : llvm::enumerate(addresses)) {
           Value chunk = vector::FromElementsOp::create(
-              b, wide, ArrayRef(x).slice(i * kChunk, kChunk));
-          chunk = arith::TruncFOp::create(b, narrow, chunk);
+              b, widened, ArrayRef(x).slice(i * kChunk, kChunk));
+          chunk = arith::TruncFOp::create(b, stored, chunk);
           vector::StoreOp::create(b, chunk, shared, to, /*nontemporal=*/false,
                                   llvm::MaybeAlign(16));
         }
@@ -492,21 +547,28 @@ void MmaAttention::loadElements(OpOperand &operand,
                                 Value first, Value last, int64_t rows,
                                 int64_t offset) {
   b.forLoop(
-      thread, b.index(rows * tiling.channels), b.index(kThreads),
+      thread, b.i32(rows * tiling.channels), b.i32(kThreads),
       [&](Value number) {
         SmallVector<Value> at =
-            b.delinearize(number, {b.index(rows), b.index(tiling.channels)});
-        Indices from = indices.with(loop, b.min(b.add(first, at[0]), last));
+            b.delinearize(number, {b.i32(rows), b.i32(tiling.channels)});
+        Indices from =
+            indices.with(loop, wide(b.min(b.add(first, at[0]), last)));
         AttentionRotation::Row row =
             rotation.row(from, parts.address(operand, from));
-        Value x = rotation.loadChannel(row, at[1]);
-        Value to = b.add(b.add(b.mul(at[0], b.index(tiling.keyPitch())), at[1]),
-                         b.index(offset));
-        memref::StoreOp::create(b, toFloat(b, x, element), shared, to);
+        Value x = rotation.loadChannel(row, wide(at[1]));
+        Value to = b.add(b.add(b.mul(at[0], b.i32(tiling.keyPitch())), at[1]),
+                         b.i32(offset));
+        memref::StoreOp::create(b, toFloat(b, x, element), shared, wide(to));
       });
 }
 
-/// Leaves queries as fragments in registers.
+Fragment MmaAttention::loadQueryFragment(int64_t tile, int64_t channel) {
+  return asOperands(loadMatrices(
+      pointerAt(queryPointer, tile * kM * tiling.keyPitch() + channel),
+      /*transposed=*/false));
+}
+
+/// Rotates queries, which stay where they are or as fragments in registers.
 void MmaAttention::loadQueries() {
   if (queryKind == RotationKind::byElement) {
     loadElements(parts.query(), *parts.queryRotation, Loop::query, first, last,
@@ -525,25 +587,15 @@ void MmaAttention::loadQueries() {
                Loop::query, first, last, tiling.rows(), queryOffset);
     b.barrier();
   }
-  Value row = b.add(b.mul(warp, b.index(kM * tiling.rowTiles)),
-                    b.rem(lane, b.index(16)));
-  Value offset = b.add(b.mul(row, b.index(tiling.keyPitch())),
-                       b.mul(b.div(lane, b.index(16)), b.index(8)));
-  Value pointer = LLVM::GEPOp::create(
-      b, sharedPointer.getType(), element, sharedPointer,
-      ValueRange{arith::IndexCastOp::create(b, b.getI64Type(), offset)});
+  if (tiling.keepsQueries)
+    return;
   for (int64_t tile = 0; tile < tiling.rowTiles; ++tile)
     for (int64_t channel = 0; channel < tiling.channels; channel += kK)
-      queryFragments.push_back(asOperands(
-          loadMatrices(pointerAt(pointer, queryOffset +
-                                              tile * kM * tiling.keyPitch() +
-                                              channel),
-                       /*transposed=*/false)));
+      queryFragments.push_back(loadQueryFragment(tile, channel));
 }
 
 /// With `isCut` the tile may reach beyond the last key.
 void MmaAttention::startKeys(Value start, bool isCut) {
-  Value lastKey = b.sub(range.to, b.index(1));
   if (keyKind == RotationKind::byElement)
     return loadElements(parts.key(), *parts.keyRotation, Loop::key, start,
                         lastKey, tiling.keys, 0);
@@ -558,7 +610,7 @@ void MmaAttention::finishKeys(Value start) {
   rotateTile(*parts.keyRotation,
              hasChunksOfTables(op.getKeyRotationAttr(),
                                op.getKeyRotationOperands()),
-             Loop::key, start, b.sub(range.to, b.index(1)), tiling.keys, 0);
+             Loop::key, start, lastKey, tiling.keys, 0);
   b.barrier();
 }
 
@@ -567,7 +619,6 @@ void MmaAttention::startValues(Value start, Value isCut) {
     copyTile(parts.value(), Loop::key, start, last, tiling.keys,
              tiling.valueChannels, tiling.valueOffset());
   };
-  Value lastKey = b.sub(range.to, b.index(1));
   if (!isCut)
     return copy(lastKey);
   b.ifThen(isCut, [&] { copy(lastKey); }, [&] { copy(Value()); });
@@ -661,25 +712,29 @@ SmallVector<Value> MmaAttention::emitProducts() {
   SmallVector<Value> scores(tiling.rowTiles * (tiling.keys / kN) * 4,
                             b.real(b.getF32Type(), 0.0));
   int64_t steps = tiling.channels / kK;
-  for (int64_t step = 0; step < steps; ++step)
+  for (int64_t step = 0; step < steps; ++step) {
+    SmallVector<Fragment> queries;
+    for (int64_t tile = 0; tile < tiling.rowTiles; ++tile)
+      queries.push_back(tiling.keepsQueries
+                            ? loadQueryFragment(tile, step * kK)
+                            : queryFragments[tile * steps + step]);
     for (int64_t key = 0; key < tiling.keys; key += 2 * kN) {
       Fragment keys = asOperands(loadMatrices(
           pointerAt(keyPointer, key * tiling.keyPitch() + step * kK),
           /*transposed=*/false));
       for (int64_t tile = 0; tile < tiling.rowTiles; ++tile)
         for (int64_t half = 0; half < 2; ++half)
-          multiply(queryFragments[tile * steps + step], keys[2 * half],
-                   keys[2 * half + 1],
+          multiply(queries[tile], keys[2 * half], keys[2 * half + 1],
                    MutableArrayRef(scores).slice(
                        (tile * (tiling.keys / kN) + key / kN + half) * 4, 4));
     }
+  }
   return scores;
 }
 
 /// Keys that a query does not see get minus infinity.
 void MmaAttention::mask(MutableArrayRef<Value> scores, Value start) {
-  Value key = arith::IndexCastOp::create(
-      b, b.getI32Type(), b.add(start, b.mul(laneInQuad, b.index(2))));
+  Value key = b.add(start, b.mul(laneInQuad, b.i32(2)));
   for (int64_t row = 0; row < numRows(); ++row) {
     Value number = b.sub(key, firstKey[row]);
     for (int64_t column = 0; column < columns(); ++column) {
@@ -700,17 +755,15 @@ void MmaAttention::mask(MutableArrayRef<Value> scores, Value start) {
 SmallVector<Value> MmaAttention::emitScores(Value start, bool mayBePlain) {
   SmallVector<Value> scores = emitProducts();
   if (isScaled) {
-    Value lastKey = b.sub(range.to, b.index(1));
-    Value key = b.add(start, b.mul(laneInQuad, b.index(2)));
+      Value key = b.add(start, b.mul(laneInQuad, b.i32(2)));
     for (int64_t column = 0; column < columns(); ++column) {
       Value number =
-          b.min(b.add(key, b.index(column / 2 * kN + column % 2)), lastKey);
+          b.min(b.add(key, b.i32(column / 2 * kN + column % 2)), lastKey);
       for (int64_t row = 0; row < numRows(); ++row) {
         Value &score = at(scores, row, column);
-        score = parts.score(
-            score,
-            indices.with(Loop::query, queries[row]).with(Loop::key, number),
-            /*allVisible=*/true);
+        Indices where = indices.with(Loop::query, wide(queries[row]));
+        score = parts.score(score, where.with(Loop::key, wide(number)),
+                            /*allVisible=*/true);
       }
     }
   }
@@ -719,8 +772,8 @@ SmallVector<Value> MmaAttention::emitScores(Value start, bool mayBePlain) {
     return scores;
   }
   Value isCut = arith::OrIOp::create(
-      b, b.less(start, range.allFrom),
-      b.less(range.allTo, b.add(start, b.index(tiling.keys))));
+      b, b.less(start, allFrom),
+      b.less(allTo, b.add(start, b.i32(tiling.keys))));
   auto branch = scf::IfOp::create(b, ValueRange(scores).getTypes(), isCut,
                                   /*addThenBlock=*/true,
                                   /*addElseBlock=*/true);
@@ -762,8 +815,8 @@ Value MmaAttention::anyInBlock(Value condition) {
       NVVM::VoteSyncOp::create(b, b.getI1Type(), b.i32(-1), condition,
                                NVVM::VoteSyncKind::any);
   inWarp = arith::ExtUIOp::create(b, b.getI32Type(), inWarp);
-  b.ifThen(arith::CmpIOp::create(b, arith::CmpIPredicate::eq, lane, b.index(0)),
-           [&] { memref::StoreOp::create(b, inWarp, flags, warp); });
+  b.ifThen(arith::CmpIOp::create(b, arith::CmpIPredicate::eq, lane, b.i32(0)),
+           [&] { memref::StoreOp::create(b, inWarp, flags, wide(warp)); });
   b.barrier();
   Value all;
   for (int64_t i = 0; i < kWarps; ++i) {
@@ -785,15 +838,12 @@ Value MmaAttention::negated(Value maximum) {
 //===----------------------------------------------------------------------===//
 
 void MmaAttention::emitMain() {
-  // The last tile, which may be cut off.
-  auto startOf = [&](Value number) {
-    return b.add(range.from, b.mul(number, b.index(tiling.keys)));
-  };
-  Value hasTiles = b.less(b.index(0), numTiles);
+  // The last tile, which may be cut off, starts at `top`.
+  Value span = b.max(b.sub(to, from), b.i32(0));
+  Value top = b.div(b.sub(span, b.i32(1)), b.i32(tiling.keys));
+  top = b.add(from, b.mul(top, b.i32(tiling.keys)));
   auto startFirst = [&] {
-    b.ifThen(hasTiles, [&] {
-      startKeys(startOf(b.sub(numTiles, b.index(1))), /*isCut=*/true);
-    });
+    b.ifThen(b.less(b.i32(0), span), [&] { startKeys(top, /*isCut=*/true); });
     commit();
   };
   bool isBeside = queryOffset != 0;
@@ -811,22 +861,23 @@ void MmaAttention::emitMain() {
     initial = arith::MulFOp::create(b, initial, parts.real(llvm::numbers::log2e));
   state.append(numRows(), initial);
   // One thread of each row has the sink.
-  Value isFirst = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, laneInQuad,
-                                        b.index(0));
+  auto isFirstInQuad = [&] {
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, laneInQuad,
+                                 b.i32(0));
+  };
   Value initialSum = parts.real(0.0);
   if (op.getSinks())
     initialSum = arith::SelectOp::create(
-        b, isFirst, parts.real(parts.initialSum()), initialSum);
+        b, isFirstInQuad(), parts.real(parts.initialSum()), initialSum);
   state.append(numRows(), initialSum);
   int64_t accTiles = tiling.valueChannels / kN;
   state.append(tiling.rowTiles * accTiles * 4, parts.real(0.0));
 
   Value scale = parts.real(factor);
   state = b.forLoop(
-      b.index(0), numTiles, b.index(1), state,
-      [&](Value step, ValueRange values) {
-        Value number = b.sub(b.sub(numTiles, b.index(1)), step);
-        Value start = startOf(number);
+      b.i32(0), span, b.i32(tiling.keys), state,
+      [&](Value distance, ValueRange values) {
+        Value start = b.sub(top, distance);
         SmallVector<Value> maxima(values.take_front(numRows()));
         SmallVector<Value> sums(values.slice(numRows(), numRows()));
         SmallVector<Value> acc(values.drop_front(2 * numRows()));
@@ -834,26 +885,27 @@ void MmaAttention::emitMain() {
         // Keys are there, the values before are done with.
         await();
         finishKeys(start);
-        Value isFirst = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, step,
-                                              b.index(0));
-        startValues(start, isFirst);
+        startValues(start,
+                    arith::CmpIOp::create(b, arith::CmpIPredicate::eq,
+                                          distance, b.i32(0)));
         commit();
         SmallVector<Value> scores = emitScores(start, /*mayBePlain=*/true);
         // Values are there, the keys done with.
         await();
-        b.ifThen(b.less(b.index(0), number), [&] {
-          startKeys(b.sub(start, b.index(tiling.keys)), /*isCut=*/false);
+        b.ifThen(b.less(from, start), [&] {
+          startKeys(b.sub(start, b.i32(tiling.keys)), /*isCut=*/false);
         });
         commit();
 
         SmallVector<Value> corrections;
         for (int64_t row = 0; row < numRows(); ++row) {
-          Value top = at(scores, row, 0);
+          Value most = at(scores, row, 0);
           for (int64_t column = 1; column < columns(); ++column)
-            top = maximum(top, at(scores, row, column));
-          top = overQuad(top, [&](Value x, Value y) { return maximum(x, y); });
+            most = maximum(most, at(scores, row, column));
+          most =
+              overQuad(most, [&](Value x, Value y) { return maximum(x, y); });
           Value next = maximum(maxima[row],
-                               arith::MulFOp::create(b, top, scale));
+                               arith::MulFOp::create(b, most, scale));
           Value less = negated(next);
           Value correction =
               exp2(arith::AddFOp::create(b, maxima[row], less));
@@ -893,6 +945,7 @@ void MmaAttention::emitMain() {
         llvm::append_range(next, acc);
         return next;
       });
+  emitIndices(/*again=*/true);
   maxima.assign(state.begin(), state.begin() + numRows());
   for (int64_t row = 0; row < numRows(); ++row)
     sums.push_back(overQuad(state[numRows() + row], [&](Value x, Value y) {
@@ -902,11 +955,11 @@ void MmaAttention::emitMain() {
 
   if (parts.hasLogSumExp())
     for (int64_t row = 0; row < numRows(); ++row)
-      b.ifThen(arith::AndIOp::create(b, isQuery[row], isFirst), [&] {
+      b.ifThen(arith::AndIOp::create(b, isQuery[row], isFirstInQuad()), [&] {
         Value max = arith::MulFOp::create(b, maxima[row],
                                           parts.real(llvm::numbers::ln2));
         parts.storeLogSumExp(max, sums[row],
-                             indices.with(Loop::query, queries[row]));
+                             indices.with(Loop::query, wide(queries[row])));
       });
 
   // Not finite, though the sum is a number.
@@ -933,14 +986,14 @@ void MmaAttention::emitMain() {
 /// Writes `numTiles` tiles of 8 channels from `channel` on, element by element.
 void MmaAttention::storePairs(Value channel, ArrayRef<Value> acc,
                               int64_t numTiles) {
-  Value own = b.add(channel, b.mul(laneInQuad, b.index(2)));
+  Value own = wide(b.add(channel, b.mul(laneInQuad, b.i32(2))));
   for (int64_t row = 0; row < numRows(); ++row)
     b.ifThen(isQuery[row], [&] {
       for (int64_t tile = 0; tile < numTiles; ++tile)
         for (int64_t i = 0; i < 2; ++i)
           parts.storeOutput(
               acc[((row / 2) * numTiles + tile) * 4 + (row % 2) * 2 + i],
-              indices.with(Loop::query, queries[row])
+              indices.with(Loop::query, wide(queries[row]))
                   .with(Loop::valueChannel,
                         b.add(own, b.index(tile * kN + i))));
     });
@@ -955,15 +1008,15 @@ void MmaAttention::emitResults(ArrayRef<Value> acc) {
     results.push_back(arith::MulFOp::create(
         b, x, inverses[int64_t(i) / (accTiles * 4) * 2 + (i / 2) % 2]));
   if (!hasChunksOfOutput(op))
-    return storePairs(b.index(0), results, accTiles);
+    return storePairs(b.i32(0), results, accTiles);
 
   // By way of workgroup memory, so that threads next to each other write chunks
   // next to each other.
   int64_t pitch = tiling.valuePitch();
-  Value row = b.add(b.mul(warp, b.index(kM * tiling.rowTiles)),
-                    b.div(lane, b.index(4)));
-  Value address = b.add(b.mul(row, b.index(pitch)),
-                        b.mul(laneInQuad, b.index(2)));
+  Value row = b.add(b.mul(warp, b.i32(kM * tiling.rowTiles)),
+                    b.div(lane, b.i32(4)));
+  Value address = wide(
+      b.add(b.mul(row, b.i32(pitch)), b.mul(laneInQuad, b.i32(2))));
   for (int64_t row = 0; row < numRows(); ++row)
     for (int64_t tile = 0; tile < accTiles; ++tile) {
       ArrayRef<Value> two = ArrayRef(results).slice(
@@ -982,23 +1035,24 @@ void MmaAttention::emitResults(ArrayRef<Value> acc) {
   const KernelBuffer &buffer = parts.buffer(parts.output());
   auto type = VectorType::get({kChunk}, element);
   b.forLoop(
-      thread, b.index(tiling.rows() * chunks), b.index(kThreads),
+      thread, b.i32(tiling.rows() * chunks), b.i32(kThreads),
       [&](Value number) {
         SmallVector<Value> at =
-            b.delinearize(number, {b.index(tiling.rows()), b.index(chunks)});
+            b.delinearize(number, {b.i32(tiling.rows()), b.i32(chunks)});
         Value query = b.add(first, at[0]);
-        Value channel = b.mul(at[1], b.index(kChunk));
+        Value channel = b.mul(at[1], b.i32(kChunk));
         Value isQuery = arith::CmpIOp::create(b, arith::CmpIPredicate::sle,
                                               query, last);
         b.ifThen(isQuery, [&] {
           Value chunk = vector::LoadOp::create(
-              b, type, shared, b.add(b.mul(at[0], b.index(pitch)), channel),
+              b, type, shared,
+              wide(b.add(b.mul(at[0], b.i32(pitch)), channel)),
               /*nontemporal=*/false, llvm::MaybeAlign(16));
           vector::StoreOp::create(
               b, chunk, buffer.memref,
               parts.address(parts.output(),
-                            indices.with(Loop::query, query)
-                                .with(Loop::valueChannel, channel)),
+                            indices.with(Loop::query, wide(query))
+                                .with(Loop::valueChannel, wide(channel))),
               /*nontemporal=*/false, llvm::MaybeAlign(16));
         });
       });
@@ -1057,21 +1111,18 @@ void MmaAttention::emitCareful() {
     less.push_back(negated(maxima[row]));
   }
   b.forLoop(
-      b.index(0), b.index(tiling.valueChannels), b.index(2 * kN),
+      b.i32(0), b.i32(tiling.valueChannels), b.i32(2 * kN),
       [&](Value channel) {
-        Value integer = arith::IndexCastOp::create(b, b.getI64Type(), channel);
         Value pointer =
             LLVM::GEPOp::create(b, valuePointer.getType(), element,
-                                valuePointer, ValueRange{integer});
+                                valuePointer, ValueRange{channel});
         SmallVector<Value> state(tiling.rowTiles * 2 * 4, parts.real(0.0));
         state = b.forLoop(
-            b.index(0), numTiles, b.index(1), state,
-            [&](Value number, ValueRange values) {
+            from, to, b.i32(tiling.keys), state,
+            [&](Value start, ValueRange values) {
               SmallVector<Value> acc(values);
               SmallVector<Value> positive(acc.size(), parts.real(0.0));
               SmallVector<Value> negative = positive;
-              Value start = b.add(range.from,
-                                  b.mul(number, b.index(tiling.keys)));
               b.barrier();
               startKeys(start, /*isCut=*/true);
               startValues(start, Value());
@@ -1134,8 +1185,21 @@ void MmaAttention::emitCareful() {
 
 void MmaAttention::emit() {
   int64_t capacity = capacityOf(b.getTarget());
+  auto space = gpu::AddressSpaceAttr::get(b.getContext(),
+                                          gpu::AddressSpace::Workgroup);
   queryOffset = tiling.queryOffset(capacity);
-  shared = b.workgroupMemory(tiling.size(capacity), element);
+  if (tiling.size(capacity) <= capacity) {
+    shared = b.workgroupMemory(tiling.size(capacity), element);
+  } else {
+    Value bytes = gpu::DynamicSharedMemoryOp::create(
+        b, MemRefType::get({ShapedType::kDynamic}, b.getI8Type(),
+                           MemRefLayoutAttrInterface(), space));
+    shared = memref::ViewOp::create(
+        b,
+        MemRefType::get({tiling.size(capacity)}, element,
+                        MemRefLayoutAttrInterface(), space),
+        bytes, b.index(0), ValueRange());
+  }
   flags = b.workgroupMemory(kWarps, b.getI32Type());
   Value address = memref::ExtractAlignedPointerAsIndexOp::create(b, shared);
   address = arith::IndexCastOp::create(b, b.getI64Type(), address);
@@ -1155,14 +1219,7 @@ void MmaAttention::emit() {
 
   queryKind = kindOf(parts.queryRotation.get());
   keyKind = kindOf(parts.keyRotation.get());
-  emitBlockIndices();
-  emitThreadIndices();
-  parts.enterBatch(indices[Loop::batch]);
-  range = parts.visibleKeys(first, last);
-  Value span = b.max(b.sub(range.to, range.from), b.index(0));
-  numTiles = b.div(b.add(span, b.index(tiling.keys - 1)),
-                   b.index(tiling.keys));
-  emitRows();
+  emitIndices(/*again=*/false);
   emitMain();
 }
 
@@ -1179,6 +1236,14 @@ LogicalResult rope::emitMmaAttentionKernel(RewriterBase &host, AttentionOp op,
   AttentionParts parts(b, op);
   MmaAttention kernel(b, parts, *tiling);
   kernel.emit();
-  b.launch(kernel.hostBlocks());
+  gpu::LaunchFuncOp launch = b.launch(kernel.hostBlocks());
+  int64_t capacity = capacityOf(target), size = tiling->size(capacity);
+  if (size > capacity) {
+    OpBuilder::InsertionGuard guard(host);
+    host.setInsertionPoint(launch);
+    launch.getDynamicSharedMemorySizeMutable().assign(
+        arith::ConstantIntOp::create(host, op.getLoc(), host.getI32Type(),
+                                     2 * size));
+  }
   return success();
 }
