@@ -12,6 +12,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "AttentionKernel.h"
+#include "AttentionMmaKernel.h"
 #include "AttentionParts.h"
 #include "KernelParts.h"
 #include "Rope/Conversion/Passes.h"
@@ -20,6 +21,8 @@
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/NVGPU/IR/NVGPUDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
 
@@ -592,6 +595,15 @@ LogicalResult FunctionConverter::convertAttention(AttentionOp op) {
   place(op.getSinksMutable());
   place(op.getQueryRotationOperandsMutable());
   place(op.getKeyRotationOperandsMutable());
+  if (canUseMma(op, target)) {
+    Value aligned = buildMmaCondition(rewriter, op);
+    auto branch = scf::IfOp::create(rewriter, op.getLoc(), aligned,
+                                    /*withElseRegion=*/true);
+    rewriter.setInsertionPointToStart(branch.thenBlock());
+    if (failed(emitMmaAttentionKernel(rewriter, op, kernels, target)))
+      return failure();
+    rewriter.setInsertionPointToStart(branch.elseBlock());
+  }
   if (failed(emitAttentionKernel(rewriter, op, kernels, target)))
     return failure();
   rewriter.setInsertionPointAfter(op);
