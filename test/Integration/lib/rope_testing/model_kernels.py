@@ -187,6 +187,7 @@ def rotations():
     every += [
         Rotation("rotate_append", in_place=True, append=True),
         Rotation("rotate_append_table", in_place=True, append=True, table=True),
+        Rotation("rotate_keys", rotate_query=False),
         Rotation("key_append", rotate_query=False, append=True),
         Rotation("copy_append", rotate_query=False, rotate_key=False, append=True),
     ]
@@ -196,11 +197,11 @@ def rotations():
 def attentions():
     """Of bf16, 32 heads that share 8 keys, by name."""
     shape = {"type": "bf16", "heads": HEADS, "group": HEADS // KEY_HEADS,
-             "channels": CHANNELS, "value_channels": CHANNELS, "scale": CHANNELS**-0.5}  # fmt: skip
+             "channels": CHANNELS, "value_channels": CHANNELS, "scale": CHANNELS**-0.5,
+             "base": BASE}  # fmt: skip
     every = [
         Attention("prefill", causal=True, **shape),
         Attention("prefill_rotated", causal=True, rotate="qk angles", **shape),
-        Attention("prefill_query_rotated", causal=True, rotate="q angles", **shape),
         Attention("decode", **shape),
         Attention("decode_rotated", rotate="qk angles", **shape),
         Attention("decode_query_rotated", rotate="q angles", **shape),
