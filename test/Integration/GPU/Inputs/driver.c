@@ -17,23 +17,20 @@ int cuDevicePrimaryCtxRetain(void **context, int device) {
   return device;
 }
 int cuCtxSetCurrent(void *context) { return context ? 0 : 201; }
-int cuCtxSynchronize(void) { return 0; }
+int cuStreamSynchronize(void *stream) { return stream ? 1 : 0; }
 
 int cuMemAlloc_v2(uint64_t *address, size_t size) {
   *address = (uintptr_t)malloc(size);
   return *address ? 0 : 2;
 }
-int cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t size) {
+int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t size,
+                         void *stream) {
   memcpy((void *)(uintptr_t)to, from, size);
-  return 0;
+  return stream ? 1 : 0;
 }
-int cuMemcpyDtoH_v2(void *to, uint64_t from, size_t size) {
+int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t size, void *stream) {
   memcpy(to, (void *)(uintptr_t)from, size);
-  return 0;
-}
-int cuMemsetD8_v2(uint64_t to, unsigned char value, size_t size) {
-  memset((void *)(uintptr_t)to, value, size);
-  return 0;
+  return stream ? 1 : 0;
 }
 
 #ifndef NO_MAPPING

@@ -76,7 +76,7 @@ class CudaModule:
             error = self._end()
             if error:
                 raise DeviceError(f"{name}: {error.decode()}")
-            self._device.check("cuCtxSynchronize")
+            self._device.synchronize()
             for copy in copies:
                 copy.take_back(name)
         finally:
@@ -103,19 +103,22 @@ class _Copy:
         self.slot, self.address, self.host, self.size = slot, address, host, size
         self.first = max(slot.start, address - MARGIN)
         self.last = min(slot.end, address + size + MARGIN)
-        device = slot.device
-        device.check("cuMemsetD8_v2", self.first, SENTINEL, self.last - self.first, types="QBQ")
+        self._staged = np.full(self.last - self.first, SENTINEL, np.uint8)
+        before = address - self.first
         if size:
-            device.check("cuMemcpyHtoD_v2", address, host, size, types="QPQ")
+            ctypes.memmove(self._staged.ctypes.data + before, host, size)
+        self._transfer("cuMemcpyHtoDAsync_v2", "QPQP", self.first, self._staged.ctypes.data)
+
+    def _transfer(self, function, types, to, source):
+        self.slot.device.check(function, to, source, self.last - self.first, None, types=types)
+        self.slot.device.synchronize()
 
     def take_back(self, name):
-        size = self.last - self.first
-        memory = np.empty(size, np.uint8)
-        self.slot.device.check("cuMemcpyDtoH_v2", memory.ctypes.data, self.first, size, types="PQQ")
+        memory = self._staged
+        self._transfer("cuMemcpyDtoHAsync_v2", "PQQP", memory.ctypes.data, self.first)
         before = self.address - self.first
         if self.size:
-            inner = memory[before : before + self.size]
-            ctypes.memmove(self.host, inner.ctypes.data, self.size)
+            ctypes.memmove(self.host, memory.ctypes.data + before, self.size)
         for where, part in (("before", memory[:before]), ("behind", memory[before + self.size :])):
             if (part != SENTINEL).any():
                 raise DeviceError(f"{name} wrote {where} an array of {self.size} bytes")
@@ -155,6 +158,9 @@ class Cuda:
 
     def module(self, path):
         return CudaModule(path, self)
+
+    def synchronize(self):
+        self.check("cuStreamSynchronize", None, types="P")
 
     def _properties(self):
         """CUmemAllocationProp: pinned memory of the device."""
@@ -214,4 +220,11 @@ class Host:
         return HostModule(path, self)
 
 
-DEVICES = {"cuda": Cuda, "host": Host}
+def interpreted():
+    """The driver of the tests, whose kernels the interpreter of PTX runs."""
+    from rope_testing.gpu import FakeCUDA
+
+    return Cuda(FakeCUDA.get().library._name)
+
+
+DEVICES = {"cuda": Cuda, "host": Host, "ptx": interpreted}
