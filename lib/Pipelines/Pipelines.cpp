@@ -9,6 +9,7 @@
 #include "Rope/Conversion/Passes.h"
 #include "Rope/Transforms/Passes.h"
 #include "Rope/Transforms/TargetInfo.h"
+#include "Stages.h"
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Bufferization/Pipelines/Passes.h"
@@ -23,9 +24,7 @@
 using namespace mlir;
 using namespace mlir::rope;
 
-/// Tensors to memrefs: rope operations stay themselves, and nothing that is
-/// rotated is allocated or copied.
-static void addBufferization(OpPassManager &pm) {
+void rope::addBufferization(OpPassManager &pm) {
   pm.addPass(bufferization::createEmptyTensorEliminationPass());
   bufferization::OneShotBufferizePassOptions options;
   options.bufferizeFunctionBoundaries = true;
@@ -36,10 +35,10 @@ static void addBufferization(OpPassManager &pm) {
   // What a loop needs for itself is made once, on the stack if it is small.
   pm.addNestedPass<func::FuncOp>(bufferization::createBufferHoistingPass());
   pm.addNestedPass<func::FuncOp>(bufferization::createBufferLoopHoistingPass());
-  bufferization::PromoteBuffersToStackPassOptions stack;
-  stack.maxAllocSizeInBytes = 16384;
+  bufferization::PromoteBuffersToStackPassOptions promotion;
+  promotion.maxAllocSizeInBytes = 16384;
   pm.addNestedPass<func::FuncOp>(
-      bufferization::createPromoteBuffersToStackPass(stack));
+      bufferization::createPromoteBuffersToStackPass(promotion));
   bufferization::buildBufferDeallocationPipeline(pm);
   pm.addPass(createConvertBufferizationToMemRefPass());
 }
@@ -56,34 +55,26 @@ static void addConversionToLLVM(OpPassManager &pm) {
   pm.addPass(createReconcileUnrealizedCastsPass());
 }
 
-void rope::buildRopeToLLVMPipeline(OpPassManager &pm,
-                                   const RopeToLLVMPipelineOptions &options) {
-  // A target that is not known is reported by the first pass.
-  SetTargetOptions target;
-  target.targetTriple = options.targetTriple;
-  target.targetCPU = options.targetCPU;
-  target.targetFeatures = options.targetFeatures;
-  VectorizeOptions vectorize;
-  TileAttentionOptions tile;
-  if (llvm::Expected<TargetInfo> info = resolveTarget(
-          options.targetTriple, options.targetCPU, options.targetFeatures)) {
-    vectorize.vectorBits = tile.vectorBits = info->vectorBits;
-    vectorize.registers = info->vectorRegisters;
-  } else {
-    llvm::consumeError(info.takeError());
-  }
-  pm.addPass(createSetTarget(target));
-
+void rope::addTensorStages(OpPassManager &pm) {
   pm.addNestedPass<func::FuncOp>(createLowerFrequencies());
   pm.addNestedPass<func::FuncOp>(createConvertElementwiseToLinalgPass());
   // Equal tables become one first, then those of a single use move to it.
   pm.addPass(createCSEPass());
   pm.addPass(createExposeCInterface());
-  pm.addNestedPass<func::FuncOp>(createFuseTable());
-  pm.addPass(createCSEPass());
-  pm.addPass(createCanonicalizerPass());
-  addBufferization(pm);
+}
 
+void rope::addHostStages(OpPassManager &pm, const SetTargetOptions &target,
+                         bool parallel) {
+  VectorizeOptions vectorize;
+  TileAttentionOptions tile;
+  // A target that is not known is reported by the pass that sets it.
+  if (llvm::Expected<TargetInfo> info = resolveTarget(
+          target.targetTriple, target.targetCPU, target.targetFeatures)) {
+    vectorize.vectorBits = tile.vectorBits = info->vectorBits;
+    vectorize.registers = info->vectorRegisters;
+  } else {
+    llvm::consumeError(info.takeError());
+  }
   pm.addNestedPass<func::FuncOp>(createTileAttention(tile));
   // Those of tiles, and of tensors that were inserted.
   pm.addNestedPass<func::FuncOp>(createExpandSubViews());
@@ -100,9 +91,26 @@ void rope::buildRopeToLLVMPipeline(OpPassManager &pm,
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
 
-  pm.addPass(createOutlineParallelLoops());
+  if (parallel)
+    pm.addPass(createOutlineParallelLoops());
   addConversionToLLVM(pm);
   pm.addPass(createSetTarget(target));
+}
+
+void rope::buildRopeToLLVMPipeline(OpPassManager &pm,
+                                   const RopeToLLVMPipelineOptions &options) {
+  SetTargetOptions target;
+  target.targetTriple = options.targetTriple;
+  target.targetCPU = options.targetCPU;
+  target.targetFeatures = options.targetFeatures;
+  pm.addPass(createSetTarget(target));
+
+  addTensorStages(pm);
+  pm.addNestedPass<func::FuncOp>(createFuseTable());
+  pm.addPass(createCSEPass());
+  pm.addPass(createCanonicalizerPass());
+  addBufferization(pm);
+  addHostStages(pm, target, /*parallel=*/true);
 }
 
 void rope::buildRopeOptimizePipeline(
@@ -130,4 +138,5 @@ void rope::registerPipelines() {
       "rope-to-llvm",
       "Lower rope operations, and what stands around them, to the llvm dialect",
       buildRopeToLLVMPipeline);
+  registerGPUPipelines();
 }

@@ -9,6 +9,7 @@
 #define ROPE_PIPELINES_PIPELINES_H
 
 #include "Rope/Transforms/CostModel.h"
+#include "Rope/Transforms/GPUTarget.h"
 #include "mlir/Pass/PassOptions.h"
 
 namespace mlir::rope {
@@ -73,6 +74,72 @@ struct RopeOptimizePipelineOptions
 /// 5. canonicalize and cse.
 void buildRopeOptimizePipeline(OpPassManager &pm,
                                const RopeOptimizePipelineOptions &options);
+
+struct RopeToGPUPipelineOptions
+    : PassPipelineOptions<RopeToGPUPipelineOptions> {
+  Option<std::string> chip{
+      *this, "chip",
+      llvm::cl::desc("Chip as LLVM names it; sm_80, gfx942 or vulkan1.1 where "
+                     "empty")};
+  Option<std::string> format{
+      *this, "format",
+      llvm::cl::desc("Form of the kernels: isa (PTX, assembly), bin (cubin, "
+                     "code object) or fatbin; SPIR-V has one form"),
+      llvm::cl::init("isa")};
+  Option<std::string> toolkit{
+      *this, "toolkit",
+      llvm::cl::desc("Folder of the CUDA or ROCm toolkit, for bin and fatbin")};
+  Option<unsigned> optLevel{
+      *this, "opt-level",
+      llvm::cl::desc("Level of LLVM's optimization of kernels, 0 to 3"),
+      llvm::cl::init(3)};
+  Option<bool> fromLaunches{
+      *this, "from-launches",
+      llvm::cl::desc("Start with memrefs, launches and kernels, such as "
+                     "kernels written by hand"),
+      llvm::cl::init(false)};
+  Option<bool> kernelsOnly{
+      *this, "kernels-only",
+      llvm::cl::desc("Stop when kernels are compiled, with launches as they "
+                     "are"),
+      llvm::cl::init(false)};
+  Option<bool> openCL{
+      *this, "opencl",
+      llvm::cl::desc("Make the SPIR-V of OpenCL, with kernels-only"),
+      llvm::cl::init(false)};
+  Option<std::string> targetTriple{
+      *this, "target-triple",
+      llvm::cl::desc("Target triple of the host's code; this machine's where "
+                     "empty")};
+  Option<std::string> targetCPU{
+      *this, "target-cpu",
+      llvm::cl::desc("Processor of the host's code as LLVM names it, or "
+                     "'host'; the triple's baseline where empty")};
+  Option<std::string> targetFeatures{
+      *this, "target-features",
+      llvm::cl::desc("Features to add or remove for the host's code")};
+};
+
+/// Lowers a module of what buildRopeToLLVMPipeline takes to memrefs in the
+/// memory of the device, launches, and a gpu.module of portable kernels.
+void buildRopeToGPUPipeline(OpPassManager &pm, GPUApi api,
+                            const RopeToGPUPipelineOptions &options);
+
+/// Compiles the kernels of each gpu.module to a gpu.binary.
+void buildKernelsToBinaryPipeline(OpPassManager &pm, GPUApi api,
+                                  const RopeToGPUPipelineOptions &options);
+
+/// Lowers code around a gpu.binary to the llvm dialect and calls of
+/// `Rope/Runtime/GPURuntime.h`.
+void buildGPUHostToLLVMPipeline(OpPassManager &pm,
+                                const RopeToGPUPipelineOptions &options);
+
+/// The three above, one after the other, the first one unless `fromLaunches`,
+/// the last one unless `kernelsOnly`: rope-to-nvvm, rope-to-rocdl and
+/// rope-to-spirv. A chip, format or target that
+/// is not known is reported when the pipeline runs.
+void buildGPUPipeline(OpPassManager &pm, GPUApi api,
+                      const RopeToGPUPipelineOptions &options);
 
 /// Makes the pipelines known to the pass registry.
 void registerPipelines();

@@ -355,6 +355,139 @@ def OutlineParallelLoops : Pass<"rope-outline-parallel-loops", "::mlir::ModuleOp
     "::mlir::memref::MemRefDialect"];
 }
 
+def ParallelizeLoops : Pass<"rope-parallelize-loops"> {
+  let summary = "Turn loops whose iterations are independent into parallel ones";
+  let description = [{
+    Replaces loops on tensors that are marked by `rope.parallel`, such as those
+    of `rope-fuse-cache-append`, by `scf.forall`. Nested ones become one. What
+    goes around must be tensors of which each iteration replaces a slice. Other
+    loops are left.
+  }];
+  let dependentDialects = ["::mlir::scf::SCFDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
+def SpecializeKernels : Pass<"rope-specialize-kernels", "::mlir::gpu::GPUModuleOp"> {
+  let summary = "Turn kernels into what a target's conversions take";
+  let description = [{
+    Kernels have one form for all targets: parameters are buffers,
+    `memref<?xT, strided<[1], offset: ?>>`, and then numbers, `index`;
+    workgroup memory is in attributions; blocks are of a known size along x, and
+    so is the grid. This pass rewrites what is spelled differently.
+
+    With `api=cuda` and `api=rocm` a buffer becomes `!llvm.ptr<1>`, from which
+    the body makes a memref: a kernel takes one pointer for each buffer and then
+    64-bit numbers. Parameters that have `llvm.noalias` and are only read get
+    `llvm.readonly`, so that loads may use the read-only cache. Functions that
+    conversions would make calls of a device library of become intrinsics of
+    LLVM, reductions in a subgroup become shuffles.
+
+    With `api=vulkan` buffers become bindings 0, 1, .. of descriptor set 0, of
+    element T. Words of 32 bits are push constants, or the next binding where
+    they are more than 32:
+
+    - for each buffer, how many bytes its first element lies behind the start of
+      its binding;
+    - the numbers;
+    - the number of blocks. The grid may be folded in two dimensions, since
+      devices need not take 65536 blocks in one: block `y * size(x) + x` does
+      nothing where it is not below that number.
+
+    The target environment is attached to the `gpu.module`, with just the
+    capabilities that the types and operations of its kernels need. Types that
+    the conversion to SPIR-V would widen silently are an error, as are accesses
+    of more than one element.
+
+    With `opencl` as well, buffers are pointers and numbers 64-bit parameters of
+    OpenCL, whose drivers and checkers run on processors.
+
+    Functions that no target has without a library, such as `math.exp` of f64,
+    are an error that names the operation; see `rope-approximate-math`. Until
+    the kernels are a `gpu.binary`, launches of them do not verify: this pass
+    and what converts the kernels further belong in one nested pipeline.
+  }];
+  let options = [
+    Option<"api", "api", "std::string", /*default=*/"\"vulkan\"",
+           "How kernels reach the device: cuda, rocm or vulkan">,
+    Option<"chip", "chip", "std::string", /*default=*/"",
+           "Chip as LLVM names it; sm_80, gfx942 or vulkan1.1 where empty">,
+    Option<"openCL", "opencl", "bool", /*default=*/"false",
+           "Make kernels for vulkan ones of OpenCL">,
+  ];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect",
+    "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::spirv::SPIRVDialect"];
+}
+
+def ConvertKernelsToSPIRV : Pass<"rope-convert-kernels-to-spirv", "::mlir::gpu::GPUModuleOp"> {
+  let summary = "Convert specialized kernels to the spirv dialect";
+  let description = [{
+    Converts the kernels that `rope-specialize-kernels` made for Vulkan or OpenCL
+    to a `spirv.module` in the `gpu.module`, for the `#spirv.target_env` that is
+    attached to that. Functions of the kernels' names remain beside it, as
+    launches must find them. `spirv-lower-abi-attrs` and `spirv-update-vce`
+    on the `spirv.module` complete it.
+  }];
+  let dependentDialects = [
+    "::mlir::func::FuncDialect", "::mlir::spirv::SPIRVDialect"];
+}
+
+def SerializeKernels : Pass<"rope-serialize-kernels", "::mlir::ModuleOp"> {
+  let summary = "Compile modules of kernels to binaries";
+  let description = [{
+    Replaces each `gpu.module` by a `gpu.binary` with one object:
+
+    | target | `format=isa` | `format=bin` | `format=fatbin` |
+    | --- | --- | --- | --- |
+    | `#nvvm.target` | PTX | cubin, by ptxas | fat binary, by ptxas and fatbinary |
+    | `#rocdl.target` | assembly | code object, by ld.lld | the same |
+    | `#spirv.target_env` | SPIR-V | SPIR-V | SPIR-V |
+
+    Programs are looked for below `toolkit` and on the path; a program that is
+    missing is reported with what installs it. Text is not zero-terminated.
+  }];
+  let options = [
+    Option<"format", "format", "std::string", /*default=*/"\"isa\"",
+           "isa, bin or fatbin">,
+    Option<"toolkit", "toolkit", "std::string", /*default=*/"",
+           "Folder of the CUDA or ROCm toolkit">,
+  ];
+  let dependentDialects = [
+    "::mlir::gpu::GPUDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::NVVM::NVVMDialect", "::mlir::ROCDL::ROCDLDialect",
+    "::mlir::spirv::SPIRVDialect"];
+}
+
+def LowerLaunches : Pass<"rope-lower-launches", "::mlir::ModuleOp"> {
+  let summary = "Turn launches into calls of the runtime";
+  let description = [{
+    Replaces what code of the host does with a GPU by calls of
+    `Rope/Runtime/GPURuntime.h`:
+
+    | operation | function |
+    | --- | --- |
+    | `gpu.launch_func` of a kernel in a `gpu.binary` | `rope_gpu_launch` |
+    | `gpu.alloc`, `gpu.dealloc` | `rope_gpu_alloc`, `rope_gpu_free` |
+    | `gpu.memcpy` to the device | `rope_gpu_upload` |
+
+    A launch has memrefs, then numbers, as operands. The kernel is given a
+    pointer to the first element of each memref, whatever its layout. One that is
+    a view of a constant `memref.global` is copied to the device by
+    `rope_gpu_constant`, once in the life of the program; other ones must be in
+    the device's memory. A memref may go through `unrealized_conversion_cast` to
+    one of other elements that the kernel has. The sizes of allocations are
+    multiplied with checks; too large ones call `rope_gpu_fail`.
+
+    The binary becomes a constant and a `rope_gpu_module` of the program. Async
+    tokens, clusters, and operations on the GPU other than these are errors.
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
+}
+
 def SetTarget : Pass<"rope-set-target", "::mlir::ModuleOp"> {
   let summary = "Say which machine a module is compiled for";
   let description = [{
