@@ -32,6 +32,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Matchers.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -122,18 +123,24 @@ static std::optional<Tiling> getTiling(AttentionOp op,
     if (count <= 0 || count % kK != 0 || count > 256)
       return std::nullopt;
   int64_t capacity = capacityOf(target);
-  if (const char *e = getenv("MMA_TILING")) {
-    int keeps;
-    sscanf(e, "%ld,%ld,%d", &tiling.rowTiles, &tiling.keys, &keeps);
-    tiling.keepsQueries = keeps;
-    return tiling;
-  }
   while (tiling.size(capacity) > capacity) {
     if (tiling.keys == kK)
       return std::nullopt;
     tiling.keys /= 2;
   }
   return tiling;
+}
+
+/// A tiling of more rows, which reads tiles half as often, if accumulators fit
+/// in registers. Queries do not besides.
+static std::optional<Tiling> getTallTiling(const Tiling &tiling) {
+  if (tiling.channels > 128 || tiling.valueChannels > 128)
+    return std::nullopt;
+  Tiling tall = tiling;
+  tall.rowTiles = 2;
+  tall.keys = 64;
+  tall.keepsQueries = true;
+  return tall;
 }
 
 bool rope::canUseMma(AttentionOp op, const GPUTarget &target) {
@@ -224,7 +231,6 @@ public:
         element(cast<FloatType>(elementOf(op.getQuery()))) {}
 
   void emit();
-  OpFoldResult hostBlocks();
 
 private:
   enum class RotationKind { none, inPlace, byElement };
@@ -328,27 +334,6 @@ private:
   SmallVector<Value> maxima, sums;
 };
 } // namespace
-
-static int64_t ceilDiv(int64_t x, int64_t y) { return (x + y - 1) / y; }
-
-OpFoldResult MmaAttention::hostBlocks() {
-  ImplicitLocOpBuilder h(b.getLoc(), b.getHost());
-  auto materialize = [&](OpFoldResult x) {
-    return getValueOrCreateConstantIndexOp(h, h.getLoc(), x);
-  };
-  OpFoldResult queries = parts.hostSize(Loop::query),
-               heads = parts.hostSize(Loop::head),
-               batches = parts.hostSize(Loop::batch);
-  std::optional<int64_t> i = getConstantIntValue(queries),
-                         n = getConstantIntValue(heads),
-                         m = getConstantIntValue(batches);
-  if (i && n && m)
-    return h.getIndexAttr(ceilDiv(*i, tiling.rows()) * *n * *m);
-  Value rows = materialize(h.getIndexAttr(tiling.rows()));
-  Value blocks = arith::CeilDivUIOp::create(h, materialize(queries), rows);
-  blocks = arith::MulIOp::create(h, blocks, materialize(heads));
-  return Value(arith::MulIOp::create(h, blocks, materialize(batches)));
-}
 
 Value MmaAttention::readId(bool again, StringRef name, Value id) {
   if (!again)
@@ -838,12 +823,13 @@ Value MmaAttention::negated(Value maximum) {
 //===----------------------------------------------------------------------===//
 
 void MmaAttention::emitMain() {
-  // The last tile, which may be cut off, starts at `top`.
+  // The last tile, which may be cut off, starts at `top`; below `from` if there
+  // is none.
   Value span = b.max(b.sub(to, from), b.i32(0));
-  Value top = b.div(b.sub(span, b.i32(1)), b.i32(tiling.keys));
-  top = b.add(from, b.mul(top, b.i32(tiling.keys)));
+  Value count = b.div(b.add(span, b.i32(tiling.keys - 1)), b.i32(tiling.keys));
+  Value top = b.add(from, b.mul(b.sub(count, b.i32(1)), b.i32(tiling.keys)));
   auto startFirst = [&] {
-    b.ifThen(b.less(b.i32(0), span), [&] { startKeys(top, /*isCut=*/true); });
+    b.ifThen(b.less(from, to), [&] { startKeys(top, /*isCut=*/true); });
     commit();
   };
   bool isBeside = queryOffset != 0;
@@ -875,9 +861,9 @@ void MmaAttention::emitMain() {
 
   Value scale = parts.real(factor);
   state = b.forLoop(
-      b.i32(0), span, b.i32(tiling.keys), state,
-      [&](Value distance, ValueRange values) {
-        Value start = b.sub(top, distance);
+      b.sub(b.i32(0), top), b.sub(b.i32(1), from), b.i32(tiling.keys), state,
+      [&](Value below, ValueRange values) {
+        Value start = b.sub(b.i32(0), below);
         SmallVector<Value> maxima(values.take_front(numRows()));
         SmallVector<Value> sums(values.slice(numRows(), numRows()));
         SmallVector<Value> acc(values.drop_front(2 * numRows()));
@@ -885,9 +871,7 @@ void MmaAttention::emitMain() {
         // Keys are there, the values before are done with.
         await();
         finishKeys(start);
-        startValues(start,
-                    arith::CmpIOp::create(b, arith::CmpIPredicate::eq,
-                                          distance, b.i32(0)));
+        startValues(start, b.less(to, b.add(start, b.i32(tiling.keys))));
         commit();
         SmallVector<Value> scores = emitScores(start, /*mayBePlain=*/true);
         // Values are there, the keys done with.
@@ -1223,27 +1207,83 @@ void MmaAttention::emit() {
   emitMain();
 }
 
-LogicalResult rope::emitMmaAttentionKernel(RewriterBase &host, AttentionOp op,
-                                           gpu::GPUModuleOp kernels,
-                                           const GPUTarget &target) {
-  // Warp-specialised kernels for wgmma and bulk copies (sm_90a) would be
-  // chosen here.
-  std::optional<Tiling> tiling = getTiling(op, target);
-  if (!tiling)
-    return failure();
+/// The size of a loop, on the host.
+static Value hostSize(ImplicitLocOpBuilder &h, AttentionOp op, Loop loop) {
+  for (OpOperand *operand : op.getMappedOperands())
+    if (std::optional<int64_t> dim = findLoop(op.getMap(*operand), loop))
+      if (matchMapResult(op.getMap(*operand).getResult(*dim))->group == 1)
+        return h.createOrFold<memref::DimOp>(operand->get(), *dim);
+  return arith::ConstantIndexOp::create(h, 1);
+}
+
+static Value hostBlocks(OpBuilder &host, AttentionOp op, const Tiling &tiling) {
+  ImplicitLocOpBuilder h(op.getLoc(), host);
+  Value blocks = h.createOrFold<arith::CeilDivUIOp>(
+      hostSize(h, op, Loop::query),
+      arith::ConstantIndexOp::create(h, tiling.rows()));
+  for (Loop loop : {Loop::head, Loop::batch})
+    blocks = h.createOrFold<arith::MulIOp>(blocks, hostSize(h, op, loop));
+  return blocks;
+}
+
+/// Whether blocks of `tall` keep the device busy and have rows to fill them.
+static Value fillsDevice(OpBuilder &host, AttentionOp op, const Tiling &tall,
+                         const GPUTarget &target) {
+  ImplicitLocOpBuilder h(op.getLoc(), host);
+  auto exceeds = [&](Value x, int64_t bound) {
+    return h.createOrFold<arith::CmpIOp>(
+        arith::CmpIPredicate::ugt, x, arith::ConstantIndexOp::create(h, bound));
+  };
+  return h.createOrFold<arith::AndIOp>(
+      exceeds(hostBlocks(host, op, tall), target.processors - 1),
+      exceeds(hostSize(h, op, Loop::query), tall.rows() / 2));
+}
+
+static void emitKernel(RewriterBase &host, AttentionOp op,
+                       gpu::GPUModuleOp kernels, const GPUTarget &target,
+                       const Tiling &tiling) {
   KernelBuilder b(host, op.getLoc(), kernels, "attention_mma", target,
                   kThreads);
   AttentionParts parts(b, op);
-  MmaAttention kernel(b, parts, *tiling);
+  MmaAttention kernel(b, parts, tiling);
   kernel.emit();
-  gpu::LaunchFuncOp launch = b.launch(kernel.hostBlocks());
-  int64_t capacity = capacityOf(target), size = tiling->size(capacity);
-  if (size > capacity) {
-    OpBuilder::InsertionGuard guard(host);
-    host.setInsertionPoint(launch);
-    launch.getDynamicSharedMemorySizeMutable().assign(
-        arith::ConstantIntOp::create(host, op.getLoc(), host.getI32Type(),
-                                     2 * size));
+  OpFoldResult blocks = hostBlocks(host, op, tiling);
+  // Every device with these instructions has this much, where it is asked for.
+  int64_t capacity = capacityOf(target), size = tiling.size(capacity);
+  Value bytes;
+  if (size > capacity)
+    bytes = arith::ConstantIntOp::create(host, op.getLoc(), host.getI32Type(),
+                                         2 * size);
+  gpu::LaunchFuncOp launch = b.launch(blocks);
+  if (bytes)
+    launch.getDynamicSharedMemorySizeMutable().assign(bytes);
+}
+
+LogicalResult rope::emitMmaAttentionKernel(RewriterBase &host, AttentionOp op,
+                                           gpu::GPUModuleOp kernels,
+                                           const GPUTarget &target) {
+  // Kernels for wgmma and bulk copies (sm_90a) would be chosen here.
+  std::optional<Tiling> tiling = getTiling(op, target);
+  if (!tiling)
+    return failure();
+  std::optional<Tiling> tall = getTallTiling(*tiling);
+  if (!tall) {
+    emitKernel(host, op, kernels, target, *tiling);
+    return success();
   }
+  // Many rows in few blocks would leave processors idle.
+  Value isTall = fillsDevice(host, op, *tall, target);
+  APInt known;
+  if (matchPattern(isTall, m_ConstantInt(&known))) {
+    emitKernel(host, op, kernels, target, known.isZero() ? *tiling : *tall);
+    return success();
+  }
+  auto branch = scf::IfOp::create(host, op.getLoc(), isTall,
+                                  /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(host);
+  host.setInsertionPointToStart(branch.thenBlock());
+  emitKernel(host, op, kernels, target, *tall);
+  host.setInsertionPointToStart(branch.elseBlock());
+  emitKernel(host, op, kernels, target, *tiling);
   return success();
 }
