@@ -10,6 +10,7 @@
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 using namespace mlir::rope;
@@ -59,6 +60,8 @@ Value KernelBuilder::number(OpFoldResult hostNumber) {
     return index(*known);
   }
   auto value = cast<Value>(hostNumber);
+  if (isInLoops(value))
+    return compute(value);
   Value &parameter = numbers[value];
   if (!parameter) {
     unsigned position = kernel.getNumArguments();
@@ -70,6 +73,8 @@ Value KernelBuilder::number(OpFoldResult hostNumber) {
 }
 
 const KernelBuffer &KernelBuilder::buffer(Value hostMemref) {
+  if (isInLoops(hostMemref))
+    return view(hostMemref);
   std::unique_ptr<KernelBuffer> &entry = buffers[hostMemref];
   if (entry)
     return *entry;
@@ -114,6 +119,11 @@ const KernelBuffer &KernelBuilder::buffer(Value hostMemref) {
 
 Value KernelBuilder::scalar(Value hostScalar) {
   Type type = hostScalar.getType();
+  if (isInLoops(hostScalar))
+    return compute(hostScalar);
+  Attribute constant;
+  if (matchPattern(hostScalar, m_Constant(&constant)))
+    return arith::ConstantOp::create(*this, cast<TypedAttr>(constant));
   if (type.isIndex())
     return number(hostScalar);
   // Its bits travel as a number.
@@ -144,6 +154,95 @@ Value KernelBuilder::workgroupMemory(int64_t count, Type type) {
                                      getI64IntegerAttr(16));
   return memory;
 }
+
+//===----------------------------------------------------------------------===//
+// Loops of the host
+//===----------------------------------------------------------------------===//
+
+bool KernelBuilder::canEnter(Operation *op) {
+  if (isa<memref::SubViewOp, memref::CastOp, memref::LoadOp>(op))
+    return true;
+  if (auto dim = dyn_cast<memref::DimOp>(op))
+    return dim.getConstantIndex().has_value();
+  auto isScalar = [](Type type) { return type.isIntOrIndexOrFloat(); };
+  return isMemoryEffectFree(op) && op->getNumRegions() == 0 &&
+         llvm::all_of(op->getOperandTypes(), isScalar) &&
+         llvm::all_of(op->getResultTypes(), isScalar);
+}
+
+void KernelBuilder::enterLoops(Operation *outermost, ValueRange variables,
+                               ValueRange values) {
+  loops = outermost;
+  computed.clear();
+  views.clear();
+  computed.map(variables, values);
+}
+
+bool KernelBuilder::isInLoops(Value value) const {
+  return loops && loops->isAncestor(value.getParentBlock()->getParentOp());
+}
+
+Value KernelBuilder::compute(Value value) {
+  if (Value known = computed.lookupOrNull(value))
+    return known;
+  Operation *op = value.getDefiningOp();
+  Value result;
+  if (auto load = dyn_cast<memref::LoadOp>(op)) {
+    const KernelBuffer &memory = buffer(load.getMemRef());
+    SmallVector<Value> indices = llvm::map_to_vector(
+        load.getIndices(), [&](Value index) { return number(index); });
+    Value at = address(memory, indices);
+    result = value.getType().isIndex() ? loadIndex(memory, at)
+                                       : this->load(memory, at);
+  } else if (auto dim = dyn_cast<memref::DimOp>(op)) {
+    result = buffer(dim.getSource()).sizes[*dim.getConstantIndex()];
+  } else {
+    IRMapping operands;
+    for (Value operand : op->getOperands())
+      operands.map(operand, scalar(operand));
+    result = clone(*op, operands)
+                 ->getResult(cast<OpResult>(value).getResultNumber());
+  }
+  computed.map(value, result);
+  return result;
+}
+
+const KernelBuffer &KernelBuilder::view(Value memref) {
+  if (auto known = views.find(memref); known != views.end())
+    return *known->second;
+  Operation *op = memref.getDefiningOp();
+  const KernelBuffer &source = buffer(op->getOperand(0));
+  auto result = std::make_unique<KernelBuffer>(source);
+  auto type = cast<MemRefType>(memref.getType());
+  if (auto subview = dyn_cast<memref::SubViewOp>(op)) {
+    auto numbers = [&](ArrayRef<OpFoldResult> values) {
+      return llvm::map_to_vector(
+          values, [&](OpFoldResult value) { return number(value); });
+    };
+    result->offset = address(source, numbers(subview.getMixedOffsets()));
+    result->sizes.clear();
+    result->strides.clear();
+    llvm::SmallBitVector dropped = subview.getDroppedDims();
+    SmallVector<Value> sizes = numbers(subview.getMixedSizes());
+    SmallVector<Value> steps = numbers(subview.getMixedStrides());
+    for (size_t dim = 0; dim < sizes.size(); ++dim) {
+      if (dropped[dim])
+        continue;
+      result->sizes.push_back(sizes[dim]);
+      result->strides.push_back(mul(steps[dim], source.strides[dim]));
+    }
+  }
+  result->staticSizes.assign(type.getShape().begin(), type.getShape().end());
+  int64_t offset;
+  result->staticStrides.clear();
+  if (failed(type.getStridesAndOffset(result->staticStrides, offset)))
+    result->staticStrides.assign(type.getRank(), ShapedType::kDynamic);
+  return *(views[memref] = std::move(result));
+}
+
+//===----------------------------------------------------------------------===//
+// Launch
+//===----------------------------------------------------------------------===//
 
 gpu::LaunchFuncOp KernelBuilder::launch(OpFoldResult blocks) {
   gpu::ReturnOp::create(*this);
@@ -260,7 +359,7 @@ Value KernelBuilder::blockId() {
 //===----------------------------------------------------------------------===//
 
 Value KernelBuilder::address(const KernelBuffer &buffer, ValueRange indices) {
-  Value sum;
+  Value sum = buffer.offset;
   for (auto [dim, position] : llvm::enumerate(indices)) {
     if (!position || isConstantIntValue(position, 0))
       continue;

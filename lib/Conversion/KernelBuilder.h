@@ -18,6 +18,7 @@
 
 #include "Rope/Transforms/GPUTarget.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/IR/IRMapping.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "llvm/ADT/MapVector.h"
 
@@ -34,6 +35,8 @@ struct KernelBuffer {
   Type elementType;
   /// Values of type index, in the kernel.
   SmallVector<Value> sizes, strides;
+  /// Where its first element is in the parameter; null for 0.
+  Value offset;
   /// The same where they are known.
   SmallVector<int64_t> staticSizes, staticStrides;
 };
@@ -63,6 +66,17 @@ public:
 
   /// A scalar of the host, of any type of at most 64 bits.
   Value scalar(Value hostScalar);
+
+  /// What follows is an iteration of loops of the host, the outermost of which
+  /// is `outermost`: the induction variables are values of the kernel. Numbers,
+  /// scalars and memrefs of the body are computed where they are asked for; see
+  /// `canEnter`.
+  void enterLoops(Operation *outermost, ValueRange variables,
+                  ValueRange values);
+  /// Whether kernels can compute the result of an operation in a loop: scalar
+  /// operations without side effects, elements and sizes of memrefs, and
+  /// subviews.
+  static bool canEnter(Operation *op);
 
   /// Workgroup memory of `count` elements, memref<count x type>, aligned to 16
   /// bytes.
@@ -149,6 +163,10 @@ public:
   OpBuilder &getHost() { return host; }
 
 private:
+  bool isInLoops(Value value) const;
+  Value compute(Value value);
+  const KernelBuffer &view(Value memref);
+
   OpBuilder &host;
   const GPUTarget &target;
   unsigned blockSize;
@@ -158,6 +176,10 @@ private:
   /// Parameters of numbers, and the numbers that hold the bits of scalars.
   DenseMap<Value, Value> numbers, scalars;
   unsigned numWorkgroup = 0;
+  /// The loops whose body is at hand, and what was computed of it.
+  Operation *loops = nullptr;
+  IRMapping computed;
+  llvm::MapVector<Value, std::unique_ptr<KernelBuffer>> views;
 };
 
 } // namespace mlir::rope

@@ -11,7 +11,6 @@
 #include "mlir/Dialect/Affine/Utils.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
-#include "mlir/IR/IRMapping.h"
 #include <numeric>
 
 using namespace mlir;
@@ -644,7 +643,7 @@ private:
     for (OpOperand &operand : op->getOpOperands()) {
       BlockArgument argument = op.getMatchingBlockArgument(&operand);
       if (!isa<MemRefType>(operand.get().getType())) {
-        mapping.map(argument, importScalar(b, operand.get()));
+        mapping.map(argument, b.scalar(operand.get()));
         continue;
       }
       const KernelBuffer &buffer = b.buffer(operand.get());
@@ -662,7 +661,7 @@ private:
       }
       for (Value used : inner.getOperands())
         if (!mapping.contains(used))
-          mapping.map(used, importScalar(b, used));
+          mapping.map(used, b.scalar(used));
       b.clone(inner, mapping);
     }
     Operation *yield = op.getBlock()->getTerminator();
@@ -671,7 +670,7 @@ private:
     for (auto [place, value] : llvm::zip(outputs, yield->getOperands()))
       b.store(*place.first, place.second,
               mapping.contains(value) ? mapping.lookup(value)
-                                      : importScalar(b, value));
+                                      : b.scalar(value));
   }
 
   /// `load` gives indices as i64.
@@ -681,16 +680,87 @@ private:
     return arith::IndexCastOp::create(b, type, value);
   }
 
-  /// A scalar of the host: a constant, or a number as a parameter.
-  static Value importScalar(KernelBuilder &b, Value value) {
-    Attribute constant;
-    if (matchPattern(value, m_Constant(&constant)))
-      return arith::ConstantOp::create(b, cast<TypedAttr>(constant));
-    return b.scalar(value);
-  }
-
   linalg::LinalgOp op;
   SmallVector<OpFoldResult> sizes;
+};
+
+//===----------------------------------------------------------------------===//
+// Loops
+//===----------------------------------------------------------------------===//
+
+class LoopPart : public KernelPart {
+public:
+  LoopPart(ArrayRef<LoopLikeOpInterface> loops,
+           std::unique_ptr<KernelPart> part)
+      : loops(loops), part(std::move(part)) {}
+
+  OpFoldResult countThreads(ImplicitLocOpBuilder &host, const GPUTarget &target,
+                            bool wide) override {
+    starts.clear();
+    steps.clear();
+    counts.clear();
+    AffineExpr start, end, step;
+    bindSymbols(host.getContext(), start, end, step);
+    for (LoopLikeOpInterface loop : loops) {
+      llvm::append_range(starts, *loop.getLoopLowerBounds());
+      llvm::append_range(steps, *loop.getLoopSteps());
+      for (auto [from, to, by] :
+           llvm::zip(*loop.getLoopLowerBounds(), *loop.getLoopUpperBounds(),
+                     *loop.getLoopSteps())) {
+        OpFoldResult distance = affine::makeComposedFoldedAffineMax(
+            host, host.getLoc(),
+            AffineMap::get(
+                0, 2,
+                {end - start, getAffineConstantExpr(0, host.getContext())},
+                host.getContext()),
+            {from, to});
+        counts.push_back(divideCeil(host, distance, by));
+      }
+    }
+    inner = part->countThreads(host, target, wide);
+    return times(host, product(host, counts), inner);
+  }
+
+  void emit(KernelBuilder &b, Value thread) override {
+    SmallVector<Value> sizes, variables, values;
+    for (OpFoldResult count : counts)
+      sizes.push_back(b.number(count));
+    Value numInner = b.number(inner);
+    SmallVector<Value> coordinates =
+        b.delinearize(b.div(thread, numInner), sizes);
+    for (auto [coordinate, start, step] : llvm::zip(coordinates, starts, steps))
+      values.push_back(
+          b.add(b.number(start), b.mul(coordinate, b.number(step))));
+    for (LoopLikeOpInterface loop : loops)
+      llvm::append_range(variables, *loop.getLoopInductionVars());
+    b.enterLoops(loops.front(), variables, values);
+    part->emit(b, b.rem(thread, numInner));
+  }
+
+  /// The memrefs around the loops whose rows are aligned iff those inside are.
+  SmallVector<Value> getWideMemrefs(const GPUTarget &target) override {
+    SmallVector<Value> memrefs = part->getWideMemrefs(target);
+    for (Value &memref : memrefs) {
+      while (
+          loops.front()->isAncestor(memref.getParentBlock()->getParentOp())) {
+        auto subview = memref.getDefiningOp<memref::SubViewOp>();
+        if (!subview || !hasRows(subview.getSource()))
+          return {};
+        std::optional<int64_t> first =
+            getConstantIntValue(subview.getMixedOffsets().back());
+        if (!first || *first * bytesOf(memref) % target.accessBytes != 0)
+          return {};
+        memref = subview.getSource();
+      }
+    }
+    return memrefs;
+  }
+
+private:
+  SmallVector<LoopLikeOpInterface> loops;
+  std::unique_ptr<KernelPart> part;
+  SmallVector<OpFoldResult> starts, steps, counts;
+  OpFoldResult inner;
 };
 } // namespace
 
@@ -705,6 +775,12 @@ std::unique_ptr<KernelPart> rope::makeTable(TableOp op, AngleSource angles) {
 
 std::unique_ptr<KernelPart> rope::makeCopy(Value from, Value to) {
   return std::make_unique<CopyPart>(from, to);
+}
+
+std::unique_ptr<KernelPart>
+rope::makeIterations(ArrayRef<LoopLikeOpInterface> loops,
+                     std::unique_ptr<KernelPart> part) {
+  return std::make_unique<LoopPart>(loops, std::move(part));
 }
 
 std::unique_ptr<KernelPart> rope::makeLinalg(linalg::LinalgOp op) {

@@ -17,6 +17,7 @@
 #include "Rope/IR/AngleMath.h"
 #include "Rope/IR/RopeOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Interfaces/LoopLikeInterface.h"
 
 namespace mlir::rope {
 
@@ -68,6 +69,12 @@ std::unique_ptr<KernelPart> makeCopy(Value from, Value to);
 /// A linalg operation on memrefs, one thread for each of its parallel
 /// iterations. Null where its region holds more than scalar operations.
 std::unique_ptr<KernelPart> makeLinalg(linalg::LinalgOp op);
+
+/// `part` in each iteration of nested loops, whose iterations do not depend on
+/// each other: the memrefs of it that are views made inside of them have static
+/// shapes.
+std::unique_ptr<KernelPart> makeIterations(ArrayRef<LoopLikeOpInterface> loops,
+                                           std::unique_ptr<KernelPart> part);
 
 /// The copies of the channels that `op` does not rotate.
 SmallVector<std::unique_ptr<KernelPart>> makeCopies(ImplicitLocOpBuilder &host,

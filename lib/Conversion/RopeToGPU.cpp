@@ -16,13 +16,15 @@
 #include "AttentionParts.h"
 #include "KernelParts.h"
 #include "Rope/Conversion/Passes.h"
+#include "Rope/IR/Attention.h"
+#include "Rope/IR/RopeDialect.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
-#include "mlir/Dialect/NVGPU/IR/NVGPUDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/NVGPU/IR/NVGPUDialect.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
 
 namespace mlir::rope {
@@ -57,15 +59,8 @@ public:
     if (failed(checkResults()))
       return failure();
     findDeviceMemory();
-    SmallVector<Block *> blocks;
-    func.walk([&](Block *block) {
-      // Blocks of regions of operations that become kernels are no code.
-      if (isa<func::FuncOp>(block->getParentOp()) ||
-          isa<scf::SCFDialect>(block->getParentOp()->getDialect()))
-        blocks.push_back(block);
-    });
-    for (Block *block : blocks)
-      if (failed(convert(*block)))
+    for (Block &block : func.getBody())
+      if (failed(convert(block)))
         return failure();
     for (TableOp table : fusedTables)
       rewriter.eraseOp(table);
@@ -83,8 +78,27 @@ private:
   LogicalResult convert(Block &block);
   /// Adds `op` to the kernel at hand, or to a new one.
   LogicalResult addToGroup(Operation *op);
+  /// What a kernel does for `op`.
+  LogicalResult makeParts(Operation *op,
+                          SmallVectorImpl<std::unique_ptr<KernelPart>> &to);
+  /// An operation of a kernel in the loops around it.
+  struct Iterations {
+    SmallVector<LoopLikeOpInterface> loops;
+    Operation *op;
+  };
+  /// The operations of kernels in a parallel loop. Returns false where there
+  /// is anything in it that kernels cannot do.
+  bool collectIterations(Operation *op, SmallVector<LoopLikeOpInterface> loops,
+                         SmallVectorImpl<Iterations> &found);
+  /// Adds the iterations of a parallel loop to the kernel at hand. Returns
+  /// false, and changes nothing, where that cannot be done.
+  bool addLoops(Operation *op);
   void emitGroup();
   LogicalResult convertAttention(AttentionOp op);
+  /// The same by the matrix units.
+  LogicalResult emitMmaAttention(AttentionOp op);
+  /// Rotates the keys of `op` by a kernel of their own.
+  LogicalResult rotateKeysBefore(AttentionOp op);
   void convertAllocations();
   LogicalResult checkHost();
 
@@ -325,8 +339,14 @@ void FunctionConverter::emitGroup() {
                              /*asyncToken=*/Type(), ValueRange(), upload);
   }
   parts.clear();
-  for (Operation *op : group)
+  for (Operation *op : group) {
+    // What loops allocate goes with them.
+    op->walk([&](Operation *inner) {
+      for (Value result : inner->getResults())
+        device.remove(result);
+    });
     rewriter.eraseOp(op);
+  }
   group.clear();
   uploads.clear();
   reads.clear();
@@ -350,7 +370,6 @@ LogicalResult FunctionConverter::addToGroup(Operation *op) {
   if (dependsOnGroup(op))
     emitGroup();
   rewriter.setInsertionPoint(op);
-  ImplicitLocOpBuilder host(op->getLoc(), rewriter);
   group.push_back(op);
   SmallVector<Value> inputs, outputs;
   collectMemory(op, inputs, outputs);
@@ -361,8 +380,15 @@ LogicalResult FunctionConverter::addToGroup(Operation *op) {
   if (writesNothing(op))
     return success();
 
+  return makeParts(op, parts);
+}
+
+LogicalResult
+FunctionConverter::makeParts(Operation *op,
+                             SmallVectorImpl<std::unique_ptr<KernelPart>> &to) {
+  ImplicitLocOpBuilder host(op->getLoc(), rewriter);
   if (auto table = dyn_cast<TableOp>(op)) {
-    parts.push_back(makeTable(table, anglesOf(table)));
+    to.push_back(makeTable(table, anglesOf(table)));
     return success();
   }
   if (auto apply = dyn_cast<ApplyOp>(op)) {
@@ -371,7 +397,7 @@ LogicalResult FunctionConverter::addToGroup(Operation *op) {
     };
     if (isEmpty(apply.getCos()) || isEmpty(apply.getSin())) {
       if (apply.getX() != apply.getInit())
-        parts.push_back(makeCopy(apply.getX(), apply.getInit()));
+        to.push_back(makeCopy(apply.getX(), apply.getInit()));
       return success();
     }
     std::optional<AngleSource> angles = anglesOf(apply);
@@ -379,13 +405,14 @@ LogicalResult FunctionConverter::addToGroup(Operation *op) {
       reads.insert(rootOf(angles->positions));
       reads.insert(rootOf(angles->frequencies));
     }
-    parts.push_back(makeRotation(apply, std::move(angles)));
+    to.push_back(makeRotation(apply, std::move(angles)));
+    host.setInsertionPoint(op);
     for (std::unique_ptr<KernelPart> &copy : makeCopies(host, apply))
-      parts.push_back(std::move(copy));
+      to.push_back(std::move(copy));
     return success();
   }
   if (auto copy = dyn_cast<memref::CopyOp>(op)) {
-    parts.push_back(makeCopy(onDevice(copy.getSource()), copy.getTarget()));
+    to.push_back(makeCopy(onDevice(copy.getSource()), copy.getTarget()));
     return success();
   }
   auto linalgOp = cast<linalg::LinalgOp>(op);
@@ -396,8 +423,244 @@ LogicalResult FunctionConverter::addToGroup(Operation *op) {
   if (!part)
     return op->emitError("expected scalar operations without side effects in "
                          "the body of an operation on the device's memory");
-  parts.push_back(std::move(part));
+  to.push_back(std::move(part));
   return success();
+}
+
+/// Whether iterations of `op` are independent.
+static bool isParallelLoop(Operation *op) {
+  if (op->getNumResults() != 0)
+    return false;
+  return isa<scf::ParallelOp, scf::ForallOp>(op) ||
+         (isa<scf::ForOp>(op) &&
+          op->hasAttr(RopeDialect::getParallelAttrName()));
+}
+
+bool FunctionConverter::collectIterations(
+    Operation *op, SmallVector<LoopLikeOpInterface> loops,
+    SmallVectorImpl<Iterations> &found) {
+  auto loop = cast<LoopLikeOpInterface>(op);
+  std::optional<SmallVector<OpFoldResult>> bounds[] = {
+      loop.getLoopLowerBounds(), loop.getLoopUpperBounds(),
+      loop.getLoopSteps()};
+  Operation *outermost = loops.empty() ? op : loops.front();
+  for (auto &values : bounds) {
+    if (!values)
+      return false;
+    for (OpFoldResult value : *values)
+      if (auto inside = dyn_cast<Value>(value))
+        if (outermost->isProperAncestor(inside.getParentBlock()->getParentOp()))
+          return false;
+  }
+  loops.push_back(loop);
+  for (Operation &inner : op->getRegion(0).front().without_terminator()) {
+    if (isParallelLoop(&inner)) {
+      if (!collectIterations(&inner, loops, found))
+        return false;
+      continue;
+    }
+    if (auto table = dyn_cast<TableOp>(inner)) {
+      if (!isFused(table))
+        return false;
+      fusedTables.push_back(table);
+      continue;
+    }
+    // Of tables that are not made; others are refused where they are used.
+    if (isa<memref::AllocOp, memref::AllocaOp, memref::DeallocOp>(inner))
+      continue;
+    if (!isa<ApplyOp, memref::CopyOp, linalg::LinalgOp>(inner)) {
+      if (!KernelBuilder::canEnter(&inner))
+        return false;
+      continue;
+    }
+    // Rows that are made inside have sizes that the launch can depend on, and
+    // are views of what is outside.
+    for (Value operand : inner.getOperands()) {
+      auto type = dyn_cast<MemRefType>(operand.getType());
+      auto isInside = [&](Value value) {
+        return outermost->isAncestor(value.getParentBlock()->getParentOp());
+      };
+      if (!type || !isInside(operand))
+        continue;
+      auto apply = dyn_cast<ApplyOp>(inner);
+      bool isOwnTable =
+          apply &&
+          llvm::is_contained({apply.getCos(), apply.getSin()}, operand) &&
+          llvm::any_of(fusedTables, [&](TableOp table) {
+            return table.getCos() == apply.getCos();
+          });
+      if (!isOwnTable && (!type.hasStaticShape() || isInside(rootOf(operand))))
+        return false;
+    }
+    found.push_back({loops, &inner});
+  }
+  return true;
+}
+
+/// Whether what one operation of the loops writes, no other one touches.
+static bool areIndependent(Operation *loop, ArrayRef<Operation *> ops) {
+  llvm::SmallDenseMap<Value, Operation *> written;
+  for (Operation *op : ops) {
+    SmallVector<Value> inputs, outputs;
+    collectMemory(op, inputs, outputs);
+    for (Value output : outputs)
+      if (!written.try_emplace(rootOf(output), op).second)
+        return false;
+  }
+  for (Operation *op : ops) {
+    SmallVector<Value> inputs, outputs;
+    collectMemory(op, inputs, outputs);
+    for (Value input : inputs)
+      if (Operation *writer = written.lookup(rootOf(input));
+          writer && writer != op)
+        return false;
+  }
+  WalkResult loads = loop->walk([&](memref::LoadOp load) {
+    return written.contains(rootOf(load.getMemRef())) ? WalkResult::interrupt()
+                                                      : WalkResult::advance();
+  });
+  return !loads.wasInterrupted();
+}
+
+bool FunctionConverter::addLoops(Operation *op) {
+  size_t numTables = fusedTables.size();
+  SmallVector<Iterations> found;
+  bool isKernel = collectIterations(op, {}, found) && !found.empty();
+  SmallVector<Operation *> leaves;
+  for (Iterations &iterations : found)
+    leaves.push_back(iterations.op);
+  isKernel = isKernel && areIndependent(op, leaves);
+  SmallVector<std::unique_ptr<KernelPart>> made;
+  if (isKernel) {
+    for (Operation *leaf : leaves)
+      if (dependsOnGroup(leaf)) {
+        emitGroup();
+        break;
+      }
+    rewriter.setInsertionPoint(op);
+    for (Iterations &iterations : found) {
+      SmallVector<std::unique_ptr<KernelPart>> parts;
+      if (auto linalgOp = dyn_cast<linalg::LinalgOp>(iterations.op))
+        if (!makeLinalg(linalgOp)) {
+          isKernel = false;
+          break;
+        }
+      if (failed(makeParts(iterations.op, parts))) {
+        isKernel = false;
+        break;
+      }
+      for (std::unique_ptr<KernelPart> &part : parts)
+        made.push_back(makeIterations(iterations.loops, std::move(part)));
+    }
+  }
+  // The loop takes its tables along when it goes.
+  fusedTables.resize(numTables);
+  if (!isKernel)
+    return false;
+  for (Operation *leaf : leaves) {
+    SmallVector<Value> inputs, outputs;
+    collectMemory(leaf, inputs, outputs);
+    for (Value input : inputs)
+      reads.insert(rootOf(input));
+    for (Value output : outputs)
+      writes.insert(rootOf(output));
+  }
+  op->walk(
+      [&](memref::LoadOp load) { reads.insert(rootOf(load.getMemRef())); });
+  group.push_back(op);
+  for (std::unique_ptr<KernelPart> &part : made)
+    parts.push_back(std::move(part));
+  return true;
+}
+
+LogicalResult FunctionConverter::rotateKeysBefore(AttentionOp op) {
+  ImplicitLocOpBuilder b(op.getLoc(), rewriter);
+  auto allocate = [&](ArrayRef<OpFoldResult> sizes, Type element) -> Value {
+    SmallVector<int64_t> shape;
+    SmallVector<Value> dynamic;
+    dispatchIndexOpFoldResults(sizes, dynamic, shape);
+    Value memory =
+        memref::AllocOp::create(b, MemRefType::get(shape, element), dynamic);
+    device.insert(memory);
+    return memory;
+  };
+  Value key = op.getKey();
+  RotationAttr rotation = op.getKeyRotationAttr();
+  SmallVector<Value> tables(op.getKeyRotationOperands());
+  if (AnglesAttr angles = rotation.getAngles()) {
+    Value positions = tables[0], frequencies = tables[1];
+    SmallVector<OpFoldResult> sizes =
+        memref::getMixedSizes(b, b.getLoc(), positions);
+    if (angles.getAxes())
+      sizes.erase(sizes.begin());
+    sizes.push_back(memref::getMixedSize(b, b.getLoc(), frequencies, 0));
+    tables = {allocate(sizes, b.getF32Type()), allocate(sizes, b.getF32Type())};
+    auto table = TableOp::create(
+        b, TypeRange{}, positions, frequencies, tables[0], tables[1],
+        angles.getMagnitude(), angles.getAxes(),
+        PrecisionAttr::get(b.getContext(), angles.getPrecision()));
+    rotation = RotationAttr::get(
+        b.getContext(), rotation.getPairing(), rotation.getPositionDims(),
+        rotation.getOffset(), rotation.getPairStride(),
+        rotation.getResultPairing(), rotation.getTranspose(), AnglesAttr());
+    if (failed(addToGroup(table)))
+      return failure();
+    b.setInsertionPointAfter(table);
+  }
+  Value rotated = allocate(memref::getMixedSizes(b, b.getLoc(), key),
+                           cast<MemRefType>(key.getType()).getElementType());
+  b.setInsertionPoint(op);
+  ApplyOp apply = buildApply(b, rotation, key, tables[0], tables[1], rotated);
+  if (failed(addToGroup(apply)))
+    return failure();
+  emitGroup();
+  rewriter.modifyOpInPlace(op, [&] {
+    op.getKeyMutable().assign(rotated);
+    op.getKeyRotationOperandsMutable().clear();
+    op.removeKeyRotationAttr();
+  });
+  b.setInsertionPointAfter(op);
+  memref::DeallocOp::create(b, rotated);
+  return success();
+}
+
+LogicalResult FunctionConverter::emitMmaAttention(AttentionOp op) {
+  // A block takes some queries of one head, and reads all keys that they see.
+  // With several blocks of queries each key would be rotated by each of them.
+  constexpr int64_t kQueriesOfBlock = 64;
+  std::optional<int64_t> queryDim =
+      findLoop(op.getMap(op.getQueryMutable()), Loop::query);
+  if (!op.getKeyRotationAttr() || !queryDim)
+    return emitMmaAttentionKernel(rewriter, op, kernels, target);
+  Location loc = op.getLoc();
+  OpFoldResult queries =
+      memref::getMixedSize(rewriter, loc, op.getQuery(), *queryDim);
+  std::optional<int64_t> known = getConstantIntValue(queries);
+  auto emitWithKeysBefore = [&] {
+    auto clone = cast<AttentionOp>(rewriter.clone(*op));
+    rewriter.setInsertionPoint(clone);
+    if (failed(rotateKeysBefore(clone)))
+      return failure();
+    rewriter.setInsertionPoint(clone);
+    LogicalResult result =
+        emitMmaAttentionKernel(rewriter, clone, kernels, target);
+    rewriter.eraseOp(clone);
+    return result;
+  };
+  if (known)
+    return *known > kQueriesOfBlock
+               ? emitWithKeysBefore()
+               : emitMmaAttentionKernel(rewriter, op, kernels, target);
+  Value limit = arith::ConstantIndexOp::create(rewriter, loc, kQueriesOfBlock);
+  Value isLong = arith::CmpIOp::create(rewriter, loc, arith::CmpIPredicate::ugt,
+                                       cast<Value>(queries), limit);
+  auto branch =
+      scf::IfOp::create(rewriter, loc, isLong, /*withElseRegion=*/true);
+  rewriter.setInsertionPointToStart(branch.thenBlock());
+  if (failed(emitWithKeysBefore()))
+    return failure();
+  rewriter.setInsertionPointToStart(branch.elseBlock());
+  return emitMmaAttentionKernel(rewriter, op, kernels, target);
 }
 
 LogicalResult FunctionConverter::convertAttention(AttentionOp op) {
@@ -432,7 +695,7 @@ LogicalResult FunctionConverter::convertAttention(AttentionOp op) {
     auto branch = scf::IfOp::create(rewriter, op.getLoc(), aligned,
                                     /*withElseRegion=*/true);
     rewriter.setInsertionPointToStart(branch.thenBlock());
-    if (failed(emitMmaAttentionKernel(rewriter, op, kernels, target)))
+    if (failed(emitMmaAttention(op)))
       return failure();
     rewriter.setInsertionPointToStart(branch.elseBlock());
   }
@@ -467,6 +730,8 @@ LogicalResult FunctionConverter::convert(Block &block) {
         return failure();
       continue;
     }
+    if (isParallelLoop(&op) && addLoops(&op))
+      continue;
     // Between the operations of one kernel may stand what touches no memory,
     // or makes some.
     if (isMemoryEffectFree(&op) || isa<memref::AllocOp, memref::AllocaOp>(op))
@@ -476,6 +741,11 @@ LogicalResult FunctionConverter::convert(Block &block) {
     if (isa<linalg::LinalgOp, memref::CopyOp, memref::StoreOp>(op))
       continue;
     emitGroup();
+    if (isa<scf::SCFDialect>(op.getDialect()))
+      for (Region &region : op.getRegions())
+        for (Block &inner : region)
+          if (failed(convert(inner)))
+            return failure();
   }
   emitGroup();
   return success();

@@ -5,10 +5,12 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Rope/Conversion/Passes.h"
 #include "Rope/Pipelines/Pipelines.h"
 #include "Rope/Transforms/GPUTarget.h"
 #include "Stages.h"
 #include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/GPU/Transforms/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
@@ -30,11 +32,19 @@ static SetTargetOptions getHost(const RopeToGPUPipelineOptions &options) {
 
 void rope::buildRopeToGPUPipeline(OpPassManager &pm, GPUApi api,
                                   const RopeToGPUPipelineOptions &options) {
+  pm.addNestedPass<func::FuncOp>(createParallelizeLoops());
   addTensorStages(pm);
   pm.addPass(createCSEPass());
   pm.addPass(createCanonicalizerPass());
-  // The stack is no memory of the device.
-  addBufferization(pm, /*stack=*/false);
+  addBufferization(pm);
+  pm.addPass(createCSEPass());
+  pm.addPass(createCanonicalizerPass());
+  ConvertRopeToGPUOptions convert;
+  convert.api = stringify(api).str();
+  convert.chip = options.chip;
+  pm.addPass(createConvertRopeToGPU(convert));
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
 }
 
 //===----------------------------------------------------------------------===//
@@ -88,11 +98,14 @@ static void addSPIRV(OpPassManager &pm) {
 void rope::buildKernelsToBinaryPipeline(
     OpPassManager &pm, GPUApi api, const RopeToGPUPipelineOptions &options) {
   std::string chip = options.chip;
+  bool wave64 = true;
   // One that is not known is reported by the pass that specializes kernels.
-  if (llvm::Expected<GPUTarget> target = resolveGPUTarget(api, chip))
+  if (llvm::Expected<GPUTarget> target = resolveGPUTarget(api, chip)) {
     chip = target->chip;
-  else
+    wave64 = target->subgroupSize == 64;
+  } else {
     llvm::consumeError(target.takeError());
+  }
   if (api == GPUApi::cuda) {
     GpuNVVMAttachTargetOptions target;
     target.chip = chip;
@@ -102,12 +115,16 @@ void rope::buildKernelsToBinaryPipeline(
     GpuROCDLAttachTargetOptions target;
     target.chip = chip;
     target.optLevel = options.optLevel;
+    target.wave64Flag = wave64;
     pm.addPass(createGpuROCDLAttachTarget(target));
   }
 
   // Launches verify before this nest and after it, not within.
   OpPassManager &kernels = pm.nest<gpu::GPUModuleOp>();
   kernels.addPass(createApproximateMath());
+  // Its memory has no bf16: see KernelBuffer.
+  if (api == GPUApi::vulkan)
+    kernels.addPass(createExpandBF16());
   kernels.addPass(createCanonicalizerPass());
   kernels.addPass(createCSEPass());
   SpecializeKernelsOptions specialize;

@@ -210,9 +210,10 @@ struct SerializeKernels : rope::impl::SerializeKernelsBase<SerializeKernels> {
           kind = gpu::CompilationTarget::Binary;
         }
       }
+      // Properties say how long it took, which differs each time.
       objects.push_back(gpu::ObjectAttr::get(
           object.getTarget(), kind, StringAttr::get(&getContext(), bytes),
-          object.getProperties(), object.getKernels()));
+          /*properties=*/nullptr, object.getKernels()));
     }
     binary.setObjectsAttr(ArrayAttr::get(&getContext(), objects));
     return success();

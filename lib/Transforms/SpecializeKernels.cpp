@@ -342,7 +342,7 @@ static LogicalResult specializeForLLVM(gpu::GPUFuncOp func,
 //===----------------------------------------------------------------------===//
 
 /// Push constants that every device has, in words of 32 bits.
-static constexpr int64_t pushConstantWords = 32;
+static constexpr unsigned pushConstantWords = 32;
 
 /// Checks types and functions that conversions to SPIR-V would change or take
 /// the precision of.
@@ -455,11 +455,12 @@ static LogicalResult allocateWorkgroupMemory(gpu::GPUFuncOp func, bool openCL) {
   return success();
 }
 
-/// Makes buffers bindings and numbers push constants: words of 32 bits, which
-/// are, for each buffer, how many bytes its first element lies behind the start
-/// of the binding, then the numbers, or none of them where they are too many,
-/// then how many blocks there are. The grid may have more than that, of two
-/// dimensions, as devices need not take 65536 blocks in one.
+/// Makes buffers bindings and numbers words of 32 bits, which are, for each
+/// buffer, how many bytes its first element lies behind the start of the
+/// binding, then the numbers, then how many blocks there are. They are push
+/// constants, or the next binding where they are too many. The grid may have
+/// more blocks than that, in two dimensions, as devices need not take 65536 in
+/// one.
 static LogicalResult passBindings(gpu::GPUFuncOp func) {
   MLIRContext *context = func.getContext();
   Block &body = func.getBody().front();
@@ -468,32 +469,26 @@ static LogicalResult passBindings(gpu::GPUFuncOp func) {
 
   unsigned numBuffers = getBuffers(func).size();
   unsigned numNumbers = func.getNumArguments() - numBuffers;
-  bool inMemory = numBuffers + numNumbers + 1 > pushConstantWords;
-  unsigned words = numBuffers + 1 + (inMemory ? 0 : numNumbers);
-  if (words > pushConstantWords)
-    return func.emitOpError("expected at most ")
-           << pushConstantWords - 1 << " buffers, found " << numBuffers;
-
-  // Parameters: the buffers, the numbers if they are memory, push constants.
-  auto addParameter = [&](int64_t size, spirv::StorageClass storage) {
-    auto type = MemRefType::get({size}, i32, MemRefLayoutAttrInterface(),
-                                spirv::StorageClassAttr::get(context, storage));
-    unsigned number = func.getNumArguments();
-    (void)func.insertArgument(number, type, {}, func.getLoc());
-    return func.getArgument(number);
-  };
-  Value numbers, constants;
-  if (inMemory)
-    numbers =
-        addParameter(ShapedType::kDynamic, spirv::StorageClass::StorageBuffer);
-  constants = addParameter(words, spirv::StorageClass::PushConstant);
-  auto word = [&](Value memory, int64_t position) -> Value {
+  unsigned numWords = numBuffers + numNumbers + 1;
+  bool inMemory = numWords > pushConstantWords;
+  auto wordsType = MemRefType::get(
+      {inMemory ? ShapedType::kDynamic : numWords}, i32,
+      MemRefLayoutAttrInterface(),
+      spirv::StorageClassAttr::get(
+          context, inMemory ? spirv::StorageClass::StorageBuffer
+                            : spirv::StorageClass::PushConstant));
+  (void)func.insertArgument(func.getNumArguments(), wordsType, {},
+                            func.getLoc());
+  Value words = func.getArgument(func.getNumArguments() - 1);
+  auto word = [&](unsigned position) -> Value {
     Value index = arith::ConstantIndexOp::create(b, position);
-    Value value = memref::LoadOp::create(b, memory, index);
-    return arith::IndexCastOp::create(b, indexType, value);
+    return memref::LoadOp::create(b, words, index);
+  };
+  auto number = [&](unsigned position) -> Value {
+    return arith::IndexCastOp::create(b, indexType, word(position));
   };
 
-  Value blocks = word(constants, words - 1);
+  Value blocks = number(numWords - 1);
   Value x = gpu::BlockIdOp::create(b, gpu::Dimension::x);
   Value y = gpu::BlockIdOp::create(b, gpu::Dimension::y);
   Value row = gpu::GridDimOp::create(b, gpu::Dimension::x);
@@ -521,9 +516,7 @@ static LogicalResult passBindings(gpu::GPUFuncOp func) {
     id->replaceAllUsesWith(ValueRange(block));
 
   for (unsigned i = 0; i < numNumbers; ++i)
-    func.getArgument(numBuffers + i)
-        .replaceAllUsesWith(inMemory ? word(numbers, i)
-                                     : word(constants, numBuffers + i));
+    func.getArgument(numBuffers + i).replaceAllUsesWith(number(numBuffers + i));
   for (unsigned i = 0; i < numBuffers; ++i) {
     BlockArgument buffer = func.getArgument(i);
     if (failed(checkAccesses(buffer, /*scalars=*/true)))
@@ -533,8 +526,7 @@ static LogicalResult passBindings(gpu::GPUFuncOp func) {
     if (buffer.use_empty())
       continue;
     unsigned bytes = type.getElementTypeBitWidth() / 8;
-    Value index = arith::ConstantIndexOp::create(b, i);
-    Value start = memref::LoadOp::create(b, constants, index);
+    Value start = word(i);
     if (bytes > 1) {
       Value shift = arith::ConstantIntOp::create(b, i32, llvm::Log2_32(bytes));
       start = arith::ShRUIOp::create(b, start, shift);
@@ -549,8 +541,6 @@ static LogicalResult passBindings(gpu::GPUFuncOp func) {
                                          position.get(), start));
     }
   }
-  for (Operation *id : ids)
-    id->erase();
   BitVector erased(func.getNumArguments());
   erased.set(numBuffers, numBuffers + numNumbers);
   if (failed(func.eraseArguments(erased)))
@@ -573,6 +563,8 @@ static LogicalResult passBindings(gpu::GPUFuncOp func) {
   inner->getOperations().splice(inner->begin(), body.getOperations(),
                                 std::next(guard->getIterator()),
                                 body.getTerminator()->getIterator());
+  for (Operation *id : ids)
+    id->erase();
   return success();
 }
 
@@ -590,6 +582,25 @@ static LogicalResult passOpenCLPointers(gpu::GPUFuncOp func) {
   return success();
 }
 
+/// Says that what is stored in fewer bits is rounded to nearest: drivers may
+/// cut it off otherwise. It can be said of nothing else.
+static void roundStores(gpu::GPUFuncOp func) {
+  auto nearest = arith::RoundingModeAttr::get(
+      func.getContext(), arith::RoundingMode::to_nearest_even);
+  func.walk([&](arith::TruncFOp op) {
+    bool isStored = op.getType().isF16() &&
+                    llvm::all_of(op->getUses(), [&](OpOperand &use) {
+                      auto store = dyn_cast<memref::StoreOp>(use.getOwner());
+                      return store && use.getOperandNumber() == 0 &&
+                             isa<BlockArgument>(store.getMemRef());
+                    });
+    if (isStored && !op.getRoundingmode())
+      op.setRoundingmodeAttr(nearest);
+    else if (!isStored && op.getRoundingmodeAttr() == nearest)
+      op.removeRoundingmodeAttr();
+  });
+}
+
 static LogicalResult specializeForSPIRV(gpu::GPUFuncOp func, bool openCL) {
   MLIRContext *context = func.getContext();
   RewritePatternSet patterns(context);
@@ -602,6 +613,8 @@ static LogicalResult specializeForSPIRV(gpu::GPUFuncOp func, bool openCL) {
   if (failed(allocateWorkgroupMemory(func, openCL)) ||
       failed(openCL ? passOpenCLPointers(func) : passBindings(func)))
     return failure();
+  if (!openCL)
+    roundStores(func);
   int32_t blockSize = (*func.getKnownBlockSize())[0];
   func->setAttr(spirv::getEntryPointABIAttrName(),
                 spirv::getEntryPointABIAttr(context, {blockSize, 1, 1}));

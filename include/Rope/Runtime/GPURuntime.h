@@ -51,11 +51,17 @@ typedef struct rope_gpu_module {
 
 /**
  * Queues a kernel. Its parameters are the `num_buffers` pointers to device
- * memory and then the `num_scalars` numbers: 64 bits each with CUDA and HIP;
- * with Vulkan buffers are bindings 0, 1, .. of set 0, and push constants hold
- * 32-bit words: for each buffer how many bytes the pointer lies behind the
- * start of its binding, then the numbers. Nothing is queued where a size of the
- * grid is zero.
+ * memory, null for arrays without elements, and then the `num_scalars` numbers:
+ * 64 bits each with CUDA and HIP. Nothing is queued where a size of the grid is
+ * zero.
+ *
+ * With Vulkan buffers are bindings 0, 1, .. of set 0. `num_buffers + num_scalars
+ * + 1` words of 32 bits follow: for each buffer how many bytes the pointer lies
+ * behind the start of its binding, then the numbers, then grid_x. Up to 32 words
+ * are push constants, from byte 0; more are a storage buffer, binding
+ * `num_buffers`, and there are no push constants. The grid may be folded: block
+ * (x, y) is number y * (blocks along x) + x, and does nothing where that is not
+ * below grid_x.
  */
 void rope_gpu_launch(rope_gpu_module *module, const char *kernel,
                      int64_t grid_x, int64_t grid_y, int64_t grid_z,
@@ -98,8 +104,10 @@ const char *rope_gpu_end(void);
 /** What follows returns null or an error as rope_gpu_end does, and needs no
  * rope_gpu_begin. The default stream is used, and waited for. */
 const char *rope_gpu_open(int64_t api);
-/** The device's name; null where there is none. */
+/** The device's name, and its kind as compilers name it: sm_90, gfx942, or
+ * vulkan1.1; null where there is none. Valid until the thread's next call. */
 const char *rope_gpu_device(int64_t api);
+const char *rope_gpu_chip(int64_t api);
 const char *rope_gpu_malloc(int64_t api, int64_t bytes, void **memory);
 const char *rope_gpu_release(int64_t api, void *memory);
 const char *rope_gpu_write(int64_t api, void *memory, const void *data,

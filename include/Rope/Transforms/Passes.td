@@ -355,6 +355,18 @@ def OutlineParallelLoops : Pass<"rope-outline-parallel-loops", "::mlir::ModuleOp
     "::mlir::memref::MemRefDialect"];
 }
 
+def ParallelizeLoops : Pass<"rope-parallelize-loops"> {
+  let summary = "Turn loops whose iterations are independent into parallel ones";
+  let description = [{
+    Replaces loops on tensors that are marked by `rope.parallel`, such as those
+    of `rope-fuse-cache-append`, by `scf.forall`. Nested ones become one. What
+    goes around must be tensors of which each iteration replaces a slice. Other
+    loops are left.
+  }];
+  let dependentDialects = ["::mlir::scf::SCFDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
 def SpecializeKernels : Pass<"rope-specialize-kernels", "::mlir::gpu::GPUModuleOp"> {
   let summary = "Turn kernels into what a target's conversions take";
   let description = [{
@@ -371,12 +383,12 @@ def SpecializeKernels : Pass<"rope-specialize-kernels", "::mlir::gpu::GPUModuleO
     LLVM, reductions in a subgroup become shuffles.
 
     With `api=vulkan` buffers become bindings 0, 1, .. of descriptor set 0, of
-    element T. Push constants are words of 32 bits:
+    element T. Words of 32 bits are push constants, or the next binding where
+    they are more than 32:
 
     - for each buffer, how many bytes its first element lies behind the start of
       its binding;
-    - the numbers. Where there would be more than 32 words in all, they are in a
-      storage buffer of such words instead, which is the next binding;
+    - the numbers;
     - the number of blocks. The grid may be folded in two dimensions, since
       devices need not take 65536 blocks in one: block `y * size(x) + x` does
       nothing where it is not below that number.
