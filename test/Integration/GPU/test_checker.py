@@ -82,6 +82,13 @@ def choose(cases, number):
     return cases[:: max(1, len(cases) // number)]
 
 
+def attempt(report, case, function, *arguments):
+    try:
+        function(*arguments)
+    except opencl.CheckError as error:
+        report.true(f"{case}", False, f"{error}")
+
+
 def check_kernels(report):
     """Rotations, tables and attention: whatever oclgrind finds is an error."""
     cases = [
@@ -89,7 +96,7 @@ def check_kernels(report):
         *choose((c for c in test_table.cases() if c.positions.size < 50 and c.dtype != "f64"), 6),
     ]
     for i, case in enumerate(cases):
-        case.check(opencl.Module(case.ir()), report, np.random.default_rng(i))
+        attempt(report, case, case.check, opencl.Module(case.ir()), report, np.random.default_rng(i))
     for case in (
         Attention("plain", heads=2, channels=16, value_channels=16),
         Attention("turned", heads=2, channels=16, value_channels=16, group=2, causal=True, rotate="qk angles"),
@@ -98,7 +105,7 @@ def check_kernels(report):
     ):  # fmt: skip
         module = opencl.Module(case.text())
         for sizes in ((1, 5, 5), (1, 1, 40)):
-            case.run(module, report, *sizes, np.random.default_rng(7))
+            attempt(report, case, case.run, module, report, *sizes, np.random.default_rng(7))
 
 
 def main():
