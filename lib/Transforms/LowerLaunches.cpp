@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Rope/Runtime/GPURuntime.h"
+#include "Rope/Transforms/GPUTarget.h"
 #include "Rope/Transforms/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -99,7 +100,7 @@ public:
     return result ? op.getResult() : Value();
   }
 
-  /// Whether a function of the runtime's name is something else.
+  /// Whether a function of the runtime's name is something else, as reported.
   bool isBroken = false;
 
   /// The address of a zero-terminated string.
@@ -150,6 +151,8 @@ private:
       return binary.emitOpError("expected kernels for CUDA, ROCm or Vulkan, "
                                 "found ones for ")
              << object.getTarget();
+    module->setAttr("rope.gpu_api",
+                    StringAttr::get(context, stringify(GPUApi(api))));
     std::string image = object.getObject().str();
     if (object.getFormat() == gpu::CompilationTarget::Assembly) {
       if (api == ROPE_GPU_ROCM)
@@ -244,6 +247,8 @@ Value Lowering::toI64(ImplicitLocOpBuilder &b, Value number) {
     return arith::IndexCastOp::create(b, runtime.i64(), number);
   if (number.getType() == runtime.i64())
     return number;
+  if (number.getType().isInteger(1))
+    return arith::ExtUIOp::create(b, runtime.i64(), number);
   return arith::ExtSIOp::create(b, runtime.i64(), number);
 }
 
@@ -611,8 +616,7 @@ LogicalResult Lowering::run() {
       return failure();
   }
   if (runtime.isBroken)
-    return module.emitError("expected no function that is named as one of "
-                            "Rope/Runtime/GPURuntime.h and is none");
+    return failure();
   for (auto &[name, binary] : binaries)
     binary.erase();
   module->removeAttr(gpu::GPUDialect::getContainerModuleAttrName());
