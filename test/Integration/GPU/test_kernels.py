@@ -13,6 +13,7 @@ import sys
 
 import numpy as np
 from rope_testing import gpu, ptx
+from rope_testing.attentions import Attention
 from rope_testing.compare import Report
 from rope_testing.memory import in_child
 
@@ -57,6 +58,27 @@ def check_attention(target, chip, step, report):
     print(f"{target} {chip}: {len(chosen)} of Attention")
 
 
+MATRICES = [
+    Attention("turned", type="bf16", channels=64, value_channels=64, group=2, causal=True, rotate="qk"),
+    Attention("angles", type="f16", channels=128, value_channels=128, group=4, causal=True, rotate="qk angles",
+              log_sum_exp=True),
+    Attention("cap", type="bf16", heads=2, channels=64, value_channels=64, window=20, causal=True, cap=5.0),
+    Attention("mask", type="bf16", heads=2, channels=64, value_channels=64, sinks=True, lengths=True,
+              masks=("b1ij:i1",)),
+]  # fmt: skip
+
+
+def check_matrix_units(chip, report):
+    """Attention by mma.sync."""
+    module = gpu.load("".join(case.text() for case in MATRICES), "cuda", chip=chip)
+    rng = np.random.default_rng(5)
+    for case in MATRICES:
+        for sizes in ((1, 5, 5), (2, 70, 70), (1, 1, 100), (1, 9, 130)):
+            attempt(report, case, case.run, module, report, *sizes, rng)
+            used = sum(launch.result.count("mma.sync") for launch in module.launches)
+            report.true(f"{case.name} {chip}", used, f"no mma.sync in {[x.kernel for x in module.launches]}")
+
+
 def main():
     report = Report()
     for target, chip, step in TARGETS:
@@ -66,6 +88,8 @@ def main():
             continue
         check_rotations(target, chip, step, report)
         check_attention(target, chip, step, report)
+        if target == "cuda":
+            check_matrix_units(chip, report)
     report.finish()
 
 
