@@ -12,15 +12,19 @@
 //===----------------------------------------------------------------------===//
 
 #include "AttentionKernel.h"
+#include "AttentionMmaKernel.h"
 #include "AttentionParts.h"
 #include "KernelParts.h"
 #include "Rope/Conversion/Passes.h"
+#include "Rope/IR/Attention.h"
 #include "Rope/IR/RopeDialect.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/NVGPU/IR/NVGPUDialect.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
 
 namespace mlir::rope {
@@ -91,6 +95,10 @@ private:
   bool addLoops(Operation *op);
   void emitGroup();
   LogicalResult convertAttention(AttentionOp op);
+  /// The same by the matrix units.
+  LogicalResult emitMmaAttention(AttentionOp op);
+  /// Rotates the keys of `op` by a kernel of their own.
+  LogicalResult rotateKeysBefore(AttentionOp op);
   void convertAllocations();
   LogicalResult checkHost();
 
@@ -565,6 +573,96 @@ bool FunctionConverter::addLoops(Operation *op) {
   return true;
 }
 
+LogicalResult FunctionConverter::rotateKeysBefore(AttentionOp op) {
+  ImplicitLocOpBuilder b(op.getLoc(), rewriter);
+  auto allocate = [&](ArrayRef<OpFoldResult> sizes, Type element) -> Value {
+    SmallVector<int64_t> shape;
+    SmallVector<Value> dynamic;
+    dispatchIndexOpFoldResults(sizes, dynamic, shape);
+    Value memory =
+        memref::AllocOp::create(b, MemRefType::get(shape, element), dynamic);
+    device.insert(memory);
+    return memory;
+  };
+  Value key = op.getKey();
+  RotationAttr rotation = op.getKeyRotationAttr();
+  SmallVector<Value> tables(op.getKeyRotationOperands());
+  if (AnglesAttr angles = rotation.getAngles()) {
+    Value positions = tables[0], frequencies = tables[1];
+    SmallVector<OpFoldResult> sizes =
+        memref::getMixedSizes(b, b.getLoc(), positions);
+    if (angles.getAxes())
+      sizes.erase(sizes.begin());
+    sizes.push_back(memref::getMixedSize(b, b.getLoc(), frequencies, 0));
+    tables = {allocate(sizes, b.getF32Type()), allocate(sizes, b.getF32Type())};
+    auto table = TableOp::create(
+        b, TypeRange{}, positions, frequencies, tables[0], tables[1],
+        angles.getMagnitude(), angles.getAxes(),
+        PrecisionAttr::get(b.getContext(), angles.getPrecision()));
+    rotation = RotationAttr::get(
+        b.getContext(), rotation.getPairing(), rotation.getPositionDims(),
+        rotation.getOffset(), rotation.getPairStride(),
+        rotation.getResultPairing(), rotation.getTranspose(), AnglesAttr());
+    if (failed(addToGroup(table)))
+      return failure();
+    b.setInsertionPointAfter(table);
+  }
+  Value rotated = allocate(memref::getMixedSizes(b, b.getLoc(), key),
+                           cast<MemRefType>(key.getType()).getElementType());
+  b.setInsertionPoint(op);
+  ApplyOp apply = buildApply(b, rotation, key, tables[0], tables[1], rotated);
+  if (failed(addToGroup(apply)))
+    return failure();
+  emitGroup();
+  rewriter.modifyOpInPlace(op, [&] {
+    op.getKeyMutable().assign(rotated);
+    op.getKeyRotationOperandsMutable().clear();
+    op.removeKeyRotationAttr();
+  });
+  b.setInsertionPointAfter(op);
+  memref::DeallocOp::create(b, rotated);
+  return success();
+}
+
+LogicalResult FunctionConverter::emitMmaAttention(AttentionOp op) {
+  // A block takes some queries of one head, and reads all keys that they see.
+  // With several blocks of queries each key would be rotated by each of them.
+  constexpr int64_t kQueriesOfBlock = 64;
+  std::optional<int64_t> queryDim =
+      findLoop(op.getMap(op.getQueryMutable()), Loop::query);
+  if (!op.getKeyRotationAttr() || !queryDim)
+    return emitMmaAttentionKernel(rewriter, op, kernels, target);
+  Location loc = op.getLoc();
+  OpFoldResult queries =
+      memref::getMixedSize(rewriter, loc, op.getQuery(), *queryDim);
+  std::optional<int64_t> known = getConstantIntValue(queries);
+  auto emitWithKeysBefore = [&] {
+    auto clone = cast<AttentionOp>(rewriter.clone(*op));
+    rewriter.setInsertionPoint(clone);
+    if (failed(rotateKeysBefore(clone)))
+      return failure();
+    rewriter.setInsertionPoint(clone);
+    LogicalResult result =
+        emitMmaAttentionKernel(rewriter, clone, kernels, target);
+    rewriter.eraseOp(clone);
+    return result;
+  };
+  if (known)
+    return *known > kQueriesOfBlock
+               ? emitWithKeysBefore()
+               : emitMmaAttentionKernel(rewriter, op, kernels, target);
+  Value limit = arith::ConstantIndexOp::create(rewriter, loc, kQueriesOfBlock);
+  Value isLong = arith::CmpIOp::create(rewriter, loc, arith::CmpIPredicate::ugt,
+                                       cast<Value>(queries), limit);
+  auto branch =
+      scf::IfOp::create(rewriter, loc, isLong, /*withElseRegion=*/true);
+  rewriter.setInsertionPointToStart(branch.thenBlock());
+  if (failed(emitWithKeysBefore()))
+    return failure();
+  rewriter.setInsertionPointToStart(branch.elseBlock());
+  return emitMmaAttentionKernel(rewriter, op, kernels, target);
+}
+
 LogicalResult FunctionConverter::convertAttention(AttentionOp op) {
   if (writesNothing(op)) {
     rewriter.eraseOp(op);
@@ -592,6 +690,15 @@ LogicalResult FunctionConverter::convertAttention(AttentionOp op) {
   place(op.getSinksMutable());
   place(op.getQueryRotationOperandsMutable());
   place(op.getKeyRotationOperandsMutable());
+  if (canUseMma(op, target)) {
+    Value aligned = buildMmaCondition(rewriter, op);
+    auto branch = scf::IfOp::create(rewriter, op.getLoc(), aligned,
+                                    /*withElseRegion=*/true);
+    rewriter.setInsertionPointToStart(branch.thenBlock());
+    if (failed(emitMmaAttention(op)))
+      return failure();
+    rewriter.setInsertionPointToStart(branch.elseBlock());
+  }
   if (failed(emitAttentionKernel(rewriter, op, kernels, target)))
     return failure();
   rewriter.setInsertionPointAfter(op);

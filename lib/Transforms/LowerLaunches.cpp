@@ -100,7 +100,7 @@ public:
     return result ? op.getResult() : Value();
   }
 
-  /// Whether a function of the runtime's name is something else.
+  /// Whether a function of the runtime's name is something else, as reported.
   bool isBroken = false;
 
   /// The address of a zero-terminated string.
@@ -247,6 +247,8 @@ Value Lowering::toI64(ImplicitLocOpBuilder &b, Value number) {
     return arith::IndexCastOp::create(b, runtime.i64(), number);
   if (number.getType() == runtime.i64())
     return number;
+  if (number.getType().isInteger(1))
+    return arith::ExtUIOp::create(b, runtime.i64(), number);
   return arith::ExtSIOp::create(b, runtime.i64(), number);
 }
 
@@ -614,8 +616,7 @@ LogicalResult Lowering::run() {
       return failure();
   }
   if (runtime.isBroken)
-    return module.emitError("expected no function that is named as one of "
-                            "Rope/Runtime/GPURuntime.h and is none");
+    return failure();
   for (auto &[name, binary] : binaries)
     binary.erase();
   module->removeAttr(gpu::GPUDialect::getContainerModuleAttrName());

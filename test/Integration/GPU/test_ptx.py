@@ -537,6 +537,32 @@ def check_memory(report, rng):
     report.true("atomics", total[0] == 399 * 200 and list(top) == [399, 800], f"{total} {top}")
 
 
+def check_measures(report, rng):
+    """Sectors of global memory and banks of shared memory."""
+    x = np.zeros(32 * 64, "u4")
+
+    def launch(body, arrays=(x,)):
+        text = kernel(body, 1, inside=".shared .align 16 .b8 s[16384];")
+        return ptx.Module(text).launch("k", 1, 64, list(arrays), measure=True, unwritten_shared=False)
+
+    for stride, sectors in ((4, 8), (8, 16), (32, 64), (64, 64)):
+        result = launch(f"mad.lo.u64 %d1, %d30, {stride}, %a0; ld.global.b32 %r1, [%d1];")
+        report.true(f"stride {stride}", result.sectors[False] == sectors, f"{result.sectors}")
+        used = 256 / (32 * sectors)
+        report.true(f"stride {stride}", result.efficiency() == used, f"{result.efficiency()}, not {used}")
+    shared = "mov.u64 %d1, s; mad.lo.u64 %d1, %d30, STRIDE, %d1; st.shared.TYPE [%d1], VALUE;"
+    for stride, kind, value, rounds in (
+        (4, "b32", "%r30", 2), (8, "b32", "%r30", 4), (128, "b32", "%r30", 64), (132, "b32", "%r30", 2),
+        (16, "v4.b32", "{%r30, %r30, %r30, %r30}", 8), (144, "v4.b32", "{%r30, %r30, %r30, %r30}", 8),
+        (128, "v4.b32", "{%r30, %r30, %r30, %r30}", 64), (8, "v2.b32", "{%r30, %r30}", 4), (2, "b16", "%h1", 2),
+    ):  # fmt: skip
+        body = "mov.b16 %h1, 1;" + shared.replace("STRIDE", str(stride)).replace("TYPE", kind).replace("VALUE", value)
+        result = launch(body)
+        report.true(f"{kind} at {stride}", result.rounds[True] == rounds, f"{result.rounds}, not {rounds}")
+    result = launch("mov.u64 %d1, s; ld.shared.b32 %r1, [%d1];")
+    report.true("one word for all", result.rounds[False] == 2 and result.conflicts() == 0, f"{result.rounds}")
+
+
 def check_control(report, rng):
     """Loops of different lengths, nested branches, blocks that are no whole warps,
     a switch."""
@@ -833,7 +859,7 @@ def main():
     report = Report()
     for check in (
         check_integers, check_wide_integers, check_floats, check_fma_bits, check_approximations,
-        check_conversions, check_memory, check_control, check_warps, check_matrices, check_faults,
+        check_conversions, check_memory, check_measures, check_control, check_warps, check_matrices, check_faults,
     ):  # fmt: skip
         check(report, np.random.default_rng(1))
     report.finish()

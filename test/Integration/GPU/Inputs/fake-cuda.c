@@ -81,8 +81,9 @@ static int get_failure(const char *function) {
 
 /* --------------------------------------------------------------- memory */
 
-/* As aligned as a driver's memory is. A page that faults lies behind; memory
- * that was freed faults too. */
+/* As aligned as a driver's memory is. Code of the host that touches it faults:
+ * it is only there for copies and kernels. A page that always faults lies
+ * behind, and memory that was freed faults. */
 enum { ALIGNMENT = 256, PAGE = 4096 };
 
 struct allocation {
@@ -100,6 +101,23 @@ size_t fake_cuda_allocations(uint64_t *starts, uint64_t *sizes, size_t max) {
   return live_count;
 }
 
+static char *first_page(const struct allocation *allocation) {
+  return (char *)((uintptr_t)allocation->start / PAGE * PAGE);
+}
+/* Lets everything in here touch what is allocated, or nothing any more. */
+static void open_memory(int is_open) {
+  static int depth;
+  if (is_open ? depth++ : --depth)
+    return;
+  for (size_t i = 0; i < live_count; ++i) {
+    char *start = first_page(&live[i]);
+    mprotect(start, (size_t)(live[i].start - start) + live[i].bytes,
+             is_open ? PROT_READ | PROT_WRITE : PROT_NONE);
+  }
+}
+/* For tests that look at memory themselves. */
+void fake_cuda_open_memory(int is_open) { open_memory(is_open); }
+
 static int allocate(void **result, size_t bytes) {
   if (bytes == 0)
     return INVALID_VALUE;
@@ -108,9 +126,9 @@ static int allocate(void **result, size_t bytes) {
                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (pages == MAP_FAILED)
     return OUT_OF_MEMORY;
-  mprotect(pages + body, PAGE, PROT_NONE);
   /* No number in any type of floats. */
   memset(pages, 0xff, body);
+  mprotect(pages, body + PAGE, PROT_NONE);
   if (live_count == live_size) {
     live_size = 2 * live_size + 16;
     live = realloc(live, live_size * sizeof(*live));
@@ -125,9 +143,8 @@ static int release(void *memory) {
   for (size_t i = 0; i < live_count; ++i) {
     if (live[i].start != memory)
       continue;
-    char *first = (char *)((uintptr_t)memory / PAGE * PAGE);
-    mprotect(first, (size_t)((char *)memory - first) + live[i].bytes,
-             PROT_NONE);
+    char *start = first_page(&live[i]);
+    mprotect(start, (size_t)(live[i].start - start) + live[i].bytes, PROT_NONE);
     live[i] = live[--live_count];
     return 0;
   }
@@ -206,13 +223,17 @@ static struct work *first, **last = &first;
 static int broken;
 
 static void run(struct work *work) {
+  if (work->kind != FREE)
+    open_memory(1);
   if (work->kind == LAUNCH && hook && !broken)
     broken =
         hook(work->function->module->image, work->function->name, work->grid,
              work->block, work->shared, work->parameters, work->stream);
   if (work->kind == COPY)
     memcpy(work->to, work->from, work->bytes);
-  if (work->kind == FREE)
+  if (work->kind != FREE)
+    open_memory(0);
+  else
     release(work->to);
 }
 static int flush(void) {
@@ -448,9 +469,12 @@ int cuMemcpyDtoHAsync_v2(void *to, const void *from, size_t bytes,
   if (!is_inside(from, bytes))
     return INVALID_VALUE;
   int error = flush();
-  if (!error)
-    memcpy(to, from, bytes);
-  return error;
+  if (error)
+    return error;
+  open_memory(1);
+  memcpy(to, from, bytes);
+  open_memory(0);
+  return 0;
 }
 
 /* -------------------------------------------------------------- streams */

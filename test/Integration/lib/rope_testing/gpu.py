@@ -23,6 +23,8 @@ from rope_testing import ptx, runner
 APIS = {"cuda": 0, "rocm": 1, "vulkan": 2}
 FAKE_CUDA = os.path.join(os.path.dirname(__file__), "../../GPU/Inputs/fake-cuda.c")
 LAUNCH_FAILED = 719
+# What a library with kernels holds.
+KERNELS = {"cuda": b".visible .entry", "vulkan": b"\x03\x02\x23\x07"}
 
 
 class GPUError(Exception):
@@ -37,7 +39,7 @@ def missing(target):
 
 
 def load(text, target="cuda", **options):
-    """The functions of a module for a target."""
+    """The functions of a module for a target: cpu, cuda or vulkan."""
     if target == "cpu":
         return runner.Module(text, **options)
     return Module(text, target, **options)
@@ -167,7 +169,13 @@ class Module:
         with tempfile.TemporaryDirectory() as folder:
             library = os.path.join(folder, "module.so")
             compile_library(text, library, target, chip)
-            self._library = ctypes.CDLL(library)
+            with open(library, "rb") as file:
+                if KERNELS[target] not in file.read():
+                    raise GPUError("the library holds no kernel")
+            self._open(library)
+
+    def _open(self, library):
+        self._library = ctypes.CDLL(library)
         for name in ("malloc", "release", "write", "read", "synchronize", "end"):
             getattr(self._library, f"rope_gpu_{name}").restype = ctypes.c_char_p
         # What the last call launched (cuda).

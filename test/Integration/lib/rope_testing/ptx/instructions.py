@@ -12,7 +12,7 @@ import numpy as np
 
 from rope_testing.ptx import numbers
 from rope_testing.ptx.memory import PTXError
-from rope_testing.ptx.numbers import F2, F4, F8, I8, SIGNED, U1, U2, U4, U8, UNSIGNED
+from rope_testing.ptx.numbers import F2, F4, F8, I8, SIGNED, U2, U4, U8, UNSIGNED
 from rope_testing.ptx.text import SIZES, Imm, Memory, Not, Reg, Symbol
 
 # What is kept in registers of 16-bit floats is computed on as f32.

@@ -27,6 +27,9 @@ class Result:
         self.executed = [0] * len(kernel.code)  # threads that ran each instruction
         self.accesses = Counter()  # (space, write, bytes) -> accesses of one thread
         self.regions = Counter()  # (space, name, write) -> bytes
+        # With `measure`: the parts of 32 bytes that warps touch in global memory,
+        # and the rounds that their accesses of shared memory take: write -> number.
+        self.sectors, self.rounds, self.needed_rounds = Counter(), Counter(), Counter()
 
     def instructions(self):
         """How often each instruction ran, by its name; threads are counted."""
@@ -43,6 +46,14 @@ class Result:
         return {
             size: n for (s, w, size), n in sorted(self.accesses.items()) if (s, w) == (space, write)
         }
+
+    def efficiency(self, write=False):
+        """The part that is used of what global memory moves."""
+        return self.bytes("global", write) / max(1, 32 * self.sectors[write])
+
+    def conflicts(self, write=False):
+        """Rounds that banks of shared memory add, for each one that is needed."""
+        return self.rounds[write] / max(1, self.needed_rounds[write]) - 1
 
     def bytes(self, space="global", write=False, name=None):
         """Bytes moved; those of one array or variable with `name`."""
@@ -76,7 +87,8 @@ class Module:
         """Runs a kernel. Arguments are arrays, as pointers, numbers and NumPy
         scalars, or bytes: all parameters as they lie in memory. `memory` holds
         Regions and arrays that exist besides. Options: `races`,
-        `unwritten_shared`: false to allow them."""
+        `unwritten_shared`: false to allow them; `measure`: true to count sectors
+        of global memory and conflicts of banks."""
         kernel = self.kernel(name)
         regions = []
         for i, item in enumerate([*arguments, *memory]):
@@ -136,7 +148,8 @@ def _granules(kernel):
     return sizes
 
 
-def launch(module, kernel, grid, block, params, shared_bytes, regions, races=True, unwritten_shared=True):
+def launch(module, kernel, grid, block, params, shared_bytes, regions, races=True, unwritten_shared=True,
+           measure=False):
     threads = int(np.prod(block))
     for what, limit in (("reqntid", kernel.required_threads), ("maxntid", kernel.max_threads)):
         total = int(np.prod(limit)) if limit else 1024
@@ -179,7 +192,7 @@ def launch(module, kernel, grid, block, params, shared_bytes, regions, races=Tru
         data = np.full(copies * stride(shared), 0xFF, np.uint8)
         local = Space("shared", shared, granules["shared"], data, copies, **options)
         machine = Machine(kernel, grid, block, first, copies, params, addresses, memory, local, result)
-        machine.unwritten_shared = unwritten_shared
+        machine.unwritten_shared, machine.measure = unwritten_shared, measure
         with np.errstate(all="ignore"):
             machine.run()
         _count(result, local)
@@ -392,6 +405,8 @@ class Machine:
         region = space.locate(address, size, write, self.fail)
         self.result.accesses[name, write, size] += len(address)
         space.count(region, size, len(address), write)
+        if self.measure:
+            self._measure(name, idx, address, size, write)
         tracker = space.tracker
         if space.any_pending or (tracker and not atomic) or (name == "shared" and self.unwritten_shared):
             g, n = space.granules_of(address, size, region, copy)
@@ -418,6 +433,26 @@ class Machine:
                     self._check(tracker.conflict_of_read(g, who), "reads", n, address)
                     tracker.read(g, who)
         return space, space.offsets(address, copy)
+
+    def _measure(self, name, idx, address, size, write):
+        numbers = self.numbers(idx).astype(np.uint64)
+        if name == "global":
+            warp = (numbers >> U8.type(5)) << U8.type(48)
+            parts = address[:, None] + np.arange(0, size, 32, dtype=U8)
+            keys = warp[:, None] | (parts & U8.type((1 << 48) - 1)) >> U8.type(5)
+            self.result.sectors[write] += len(np.unique(keys))
+            return
+        # A round takes one word of each of 32 banks: as many lanes as 128 bytes
+        # have room for, together.
+        together = min(32, 128 // size) if size >= 4 else 32
+        phase = (numbers // U8.type(together)).astype(np.int64)
+        words = (address[:, None] + np.arange(0, size, 4, dtype=U8)).astype(np.int64) >> 2
+        keys = np.unique((phase[:, None] << 32 | words).ravel())
+        banks = np.unique((keys >> 32) * 32 + (keys & 31), return_counts=True)
+        most = np.zeros(int(banks[0][-1]) // 32 + 1, np.int64)
+        np.maximum.at(most, banks[0] // 32, banks[1])
+        self.result.rounds[write] += int(most.sum())
+        self.result.needed_rounds[write] += int((most > 0).sum())
 
     def _check(self, conflict, verb, n, address):
         if conflict:

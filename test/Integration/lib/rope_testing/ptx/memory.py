@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rope_testing.ptx.numbers import U1, U8, UNSIGNED
+from rope_testing.ptx.numbers import U8, UNSIGNED
 
 
 class PTXError(Exception):
