@@ -75,6 +75,15 @@ static void nameWorkgroupMemory(spirv::ModuleOp module) {
   }
 }
 
+/// Says that sums and products are meant as they stand. Drivers would else take
+/// (x + y) - y for x, which rounds x here.
+static void keepArithmetic(spirv::ModuleOp module) {
+  module.walk([](Operation *op) {
+    if (isa<spirv::FAddOp, spirv::FDivOp, spirv::FMulOp, spirv::FSubOp>(op))
+      op->setAttr("no_contraction", UnitAttr::get(op->getContext()));
+  });
+}
+
 namespace {
 struct ConvertKernelsToSPIRV
     : rope::impl::ConvertKernelsToSPIRVBase<ConvertKernelsToSPIRV> {
@@ -109,10 +118,14 @@ struct ConvertKernelsToSPIRV
                            builder.getUnitAttr());
       func.erase();
     }
-    for (auto module : kernels.getOps<spirv::ModuleOp>())
-      if (llvm::is_contained(target.getCapabilities(),
-                             spirv::Capability::Kernel))
+    bool isOpenCL =
+        llvm::is_contained(target.getCapabilities(), spirv::Capability::Kernel);
+    for (auto module : kernels.getOps<spirv::ModuleOp>()) {
+      if (isOpenCL)
         nameWorkgroupMemory(module);
+      else
+        keepArithmetic(module);
+    }
   }
 };
 } // namespace
