@@ -8,15 +8,19 @@ Substitutions:
   %rope_lib_dir   where shared libraries and plugins are built
   %shlibext       the ending of a shared library's name
   %host_cc, %host_cxx  the compilers the project is built with
+  %{vulkan}       env that picks Mesa's software Vulkan driver; more may follow
 Features:
   host-avx2, host-avx512, host-neon  what this machine can run
   x86-registered-target, ...         what LLVM can generate code for
   asan                               the build is instrumented
+  lavapipe                           Mesa's software Vulkan driver and SPIRV-Tools are here
   ptxas, spirv-val                   programs that check kernels
   oclgrind                           another, and llvm-spirv-14, which it needs
 """
 
+import glob
 import os
+import shutil
 
 import lit.formats
 import lit.util
@@ -53,6 +57,16 @@ config.substitutions += [
     ("%host_cxx", config.host_cxx),
     ("%host_cc", config.host_cc),
 ]
+
+
+# No device that is here by chance: what the software driver cannot do would
+# otherwise be found by others only.
+lavapipe = glob.glob("/usr/share/vulkan/icd.d/lvp_icd*.json")
+if lavapipe and shutil.which("spirv-as") and shutil.which("spirv-val"):
+    config.available_features.add("lavapipe")
+    # The second name is that of older loaders.
+    config.substitutions.append(
+        ("%{vulkan}", f"env VK_DRIVER_FILES={lavapipe[0]} VK_ICD_FILENAMES={lavapipe[0]}"))
 
 
 def host_flags():

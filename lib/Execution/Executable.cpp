@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Rope/Execution/Executable.h"
+#include "Rope/Runtime/GPURuntime.h"
 #include "Rope/Runtime/Runtime.h"
 #include "mlir/ExecutionEngine/ExecutionEngine.h"
 #include "llvm/Support/DynamicLibrary.h"
@@ -24,6 +25,17 @@ using llvm::Expected;
 
 Executable::~Executable() = default;
 
+/// What compiled code calls of libRope.so.
+static const std::pair<StringRef, void *> runtimeFunctions[] = {
+    {runtimeSymbol, reinterpret_cast<void *>(&rope_parallel_for)},
+    {"rope_gpu_launch", reinterpret_cast<void *>(&rope_gpu_launch)},
+    {"rope_gpu_constant", reinterpret_cast<void *>(&rope_gpu_constant)},
+    {"rope_gpu_alloc", reinterpret_cast<void *>(&rope_gpu_alloc)},
+    {"rope_gpu_free", reinterpret_cast<void *>(&rope_gpu_free)},
+    {"rope_gpu_upload", reinterpret_cast<void *>(&rope_gpu_upload)},
+    {"rope_gpu_fail", reinterpret_cast<void *>(&rope_gpu_fail)},
+};
+
 Expected<std::unique_ptr<Executable>>
 Executable::create(ModuleOp module, StringRef function,
                    const TargetInfo &target, unsigned optLevel) {
@@ -32,6 +44,13 @@ Executable::create(ModuleOp module, StringRef function,
   if (!signature)
     return signature.takeError();
   executable->signature = std::move(*signature);
+  executable->api = getGPUApi(module);
+  if (executable->api && !executable->signature.resultDims &&
+      llvm::any_of(executable->signature.type.getResults(), isArray))
+    return createStringError(
+        "function '" + function +
+        "' returns arrays whose sizes are not known before the call, which one "
+        "that works on a GPU cannot");
   if (Error error = checkRunsOnHost(target))
     return std::move(error);
 
@@ -40,7 +59,7 @@ Executable::create(ModuleOp module, StringRef function,
   std::string symbol = executable->signature.getSymbol();
   llvm::sys::DynamicLibrary::LoadLibraryPermanently(nullptr);
   std::string missing;
-  bool callsRuntime = false;
+  SmallVector<std::pair<StringRef, void *>> called;
   auto translate = [&](Operation *op, llvm::LLVMContext &context) {
     return translateModule(op, context, *machine);
   };
@@ -55,8 +74,11 @@ Executable::create(ModuleOp module, StringRef function,
     for (llvm::Function &callee : *llvmModule) {
       if (!callee.isDeclaration() || callee.isIntrinsic() || callee.use_empty())
         continue;
-      if (callee.getName() == runtimeSymbol)
-        callsRuntime = true;
+      const auto *known = llvm::find_if(runtimeFunctions, [&](auto &function) {
+        return function.first == callee.getName();
+      });
+      if (known != std::end(runtimeFunctions))
+        called.push_back(*known);
       else if (!llvm::sys::DynamicLibrary::SearchForAddressOfSymbol(
                    callee.getName().str()))
         missing = callee.getName();
@@ -77,13 +99,14 @@ Executable::create(ModuleOp module, StringRef function,
                              "library defines");
   executable->engine = std::move(*engine);
   // Whatever else the process has loaded, this is the runtime that is meant.
-  if (callsRuntime)
+  if (!called.empty())
     executable->engine->registerSymbols(
-        [](llvm::orc::MangleAndInterner mangle) {
+        [&](llvm::orc::MangleAndInterner mangle) {
           llvm::orc::SymbolMap symbols;
-          symbols[mangle(runtimeSymbol)] = {
-              llvm::orc::ExecutorAddr::fromPtr(&rope_parallel_for),
-              llvm::JITSymbolFlags::Exported | llvm::JITSymbolFlags::Callable};
+          for (auto &[name, address] : called)
+            symbols[mangle(name)] = {llvm::orc::ExecutorAddr::fromPtr(address),
+                                     llvm::JITSymbolFlags::Exported |
+                                         llvm::JITSymbolFlags::Callable};
           return symbols;
         });
   auto entry = executable->engine->lookupPacked(symbol);
@@ -98,8 +121,41 @@ Executable::create(ModuleOp module, StringRef function,
 // Calling
 //===----------------------------------------------------------------------===//
 
+namespace {
+/// Memory of a device.
+class DeviceMemory {
+public:
+  static Expected<DeviceMemory> allocate(GPUApi api, int64_t bytes) {
+    DeviceMemory memory(api);
+    if (const char *error =
+            rope_gpu_malloc(memory.number(), bytes, &memory.address))
+      return createStringError(Twine(error));
+    return std::move(memory);
+  }
+  DeviceMemory(DeviceMemory &&other)
+      : api(other.api), address(std::exchange(other.address, nullptr)) {}
+  DeviceMemory &operator=(DeviceMemory &&) = delete;
+  ~DeviceMemory() { rope_gpu_release(number(), address); }
+
+  void *get() const { return address; }
+
+private:
+  explicit DeviceMemory(GPUApi api) : api(api) {}
+  int64_t number() const { return static_cast<int64_t>(api); }
+
+  GPUApi api;
+  void *address = nullptr;
+};
+} // namespace
+
+static_assert(static_cast<int>(GPUApi::cuda) == ROPE_GPU_CUDA &&
+              static_cast<int>(GPUApi::rocm) == ROPE_GPU_ROCM &&
+              static_cast<int>(GPUApi::vulkan) == ROPE_GPU_VULKAN);
+
 /// What one call needs in memory.
 struct Executable::Frame {
+  /// On a GPU: the memory of array arguments, then of results.
+  std::vector<DeviceMemory> memory;
   /// Results that the caller allocates.
   SmallVector<Array> results;
   /// Strided descriptors of arguments, then of results: the two pointers, the
@@ -121,8 +177,8 @@ static void invoke(void (*entry)(void **), MutableArrayRef<void *> packed) {
   entry(packed.data());
 }
 
-static SmallVector<int64_t> makeDescriptor(Array &array) {
-  auto address = static_cast<int64_t>(reinterpret_cast<intptr_t>(array.data()));
+static SmallVector<int64_t> makeDescriptor(const Array &array, void *data) {
+  auto address = static_cast<int64_t>(reinterpret_cast<intptr_t>(data));
   SmallVector<int64_t> words = {address, address, 0};
   ArrayRef<int64_t> shape = array.getShape();
   words.append(shape.begin(), shape.end());
@@ -222,15 +278,34 @@ Executable::prepare(MutableArrayRef<Array> arguments) {
       frame->results.push_back(std::move(*array));
     }
 
+  // Where the function finds the elements.
+  auto place = [&](Array &array, bool isPassed) -> Expected<void *> {
+    if (!api || !isPassed)
+      return array.data();
+    Expected<DeviceMemory> memory = DeviceMemory::allocate(
+        *api, static_cast<int64_t>(array.bytes().size()));
+    if (!memory)
+      return memory.takeError();
+    frame->memory.push_back(std::move(*memory));
+    return frame->memory.back().get();
+  };
   // Descriptors first, so that their addresses stay.
   for (auto [index, argument] : llvm::enumerate(arguments)) {
-    frame->descriptors.push_back(makeDescriptor(argument));
+    Expected<void *> data = place(argument, isArray(type.getInput(index)));
+    if (!data)
+      return inArgument(index, data.takeError());
+    frame->descriptors.push_back(makeDescriptor(argument, *data));
     if (Error error =
             checkLayout(type.getInput(index), frame->descriptors.back()))
       return inArgument(index, std::move(error));
   }
-  for (Array &result : frame->results)
-    frame->descriptors.push_back(makeDescriptor(result));
+  for (auto [index, result] : llvm::enumerate(frame->results)) {
+    Expected<void *> data = place(result, /*isPassed=*/true);
+    if (!data)
+      return createStringError("result " + Twine(index) + ": " +
+                               llvm::toString(data.takeError()));
+    frame->descriptors.push_back(makeDescriptor(result, *data));
+  }
   for (auto &descriptor : frame->descriptors)
     frame->pointers.push_back(descriptor.data());
 
@@ -339,12 +414,70 @@ Executable::takeReturned(Frame &frame, ArrayRef<Array> arguments) {
   return std::move(results);
 }
 
+static Error asError(const char *error) {
+  return error ? createStringError(Twine(error)) : Error::success();
+}
+
+Error Executable::copyToDevice(Frame &frame, ArrayRef<Array> arguments) {
+  if (!api)
+    return Error::success();
+  auto memory = frame.memory.begin();
+  for (auto [index, argument] : llvm::enumerate(arguments))
+    if (isArray(signature.type.getInput(index)))
+      if (Error error = asError(rope_gpu_write(
+              static_cast<int64_t>(*api), memory++->get(), argument.data(),
+              static_cast<int64_t>(argument.bytes().size()))))
+        return inArgument(index, std::move(error));
+  return Error::success();
+}
+
+Error Executable::copyFromDevice(Frame &frame,
+                                 MutableArrayRef<Array> arguments) {
+  if (!api)
+    return Error::success();
+  // What is queued is done first, so that its errors are not those of copies.
+  if (Error error = asError(rope_gpu_synchronize(static_cast<int64_t>(*api))))
+    return error;
+  auto memory = frame.memory.begin();
+  auto copy = [&](Array &array) {
+    return asError(rope_gpu_read(static_cast<int64_t>(*api), array.data(),
+                                 memory++->get(),
+                                 static_cast<int64_t>(array.bytes().size())));
+  };
+  for (auto [index, argument] : llvm::enumerate(arguments)) {
+    Type type = signature.type.getInput(index);
+    if (isa<MemRefType>(type)) {
+      if (Error error = copy(argument))
+        return inArgument(index, std::move(error));
+    } else if (isArray(type)) {
+      ++memory;
+    }
+  }
+  for (auto [index, result] : llvm::enumerate(frame.results))
+    if (Error error = copy(result))
+      return createStringError("result " + Twine(index) + ": " +
+                               llvm::toString(std::move(error)));
+  return Error::success();
+}
+
+Error Executable::invokeOnce(Frame &frame) {
+  if (api)
+    rope_gpu_begin(static_cast<int64_t>(*api), nullptr);
+  invoke(entry, frame.packed);
+  return asError(api ? rope_gpu_end() : nullptr);
+}
+
 Expected<SmallVector<Array>>
 Executable::call(MutableArrayRef<Array> arguments) {
   Expected<std::unique_ptr<Frame>> frame = prepare(arguments);
   if (!frame)
     return frame.takeError();
-  invoke(entry, (*frame)->packed);
+  if (Error error = copyToDevice(**frame, arguments))
+    return std::move(error);
+  if (Error error = invokeOnce(**frame))
+    return std::move(error);
+  if (Error error = copyFromDevice(**frame, arguments))
+    return std::move(error);
   if (signature.resultDims)
     return std::move((*frame)->results);
   return takeReturned(**frame, arguments);
@@ -356,22 +489,36 @@ Executable::benchmark(MutableArrayRef<Array> arguments, unsigned numCalls) {
   Expected<std::unique_ptr<Frame>> frame = prepare(arguments);
   if (!frame)
     return frame.takeError();
+  Error failure = copyToDevice(**frame, arguments);
   bool returns = !signature.resultDims && signature.type.getNumResults();
-  // Short calls are timed in batches, or the clock would be what is measured.
-  Error failure = Error::success();
+  auto check = [&](Error error) {
+    if (failure)
+      llvm::consumeError(std::move(error));
+    else
+      failure = std::move(error);
+  };
+  // Short calls are timed in batches, or the clock would be what is measured:
+  // on a GPU the wait for it as well.
+  auto synchronize = [&] {
+    if (api)
+      check(asError(rope_gpu_synchronize(static_cast<int64_t>(*api))));
+  };
   auto measure = [&](unsigned batch) {
+    synchronize();
     auto start = Clock::now();
-    for (unsigned i = 0; i < batch; ++i)
-      invoke(entry, (*frame)->packed);
+    for (unsigned i = 0; i < batch && !failure; ++i)
+      check(invokeOnce(**frame));
+    synchronize();
     std::chrono::duration<double, std::nano> time = Clock::now() - start;
     if (returns && !failure)
       failure = takeReturned(**frame, arguments).takeError();
     return time.count() / batch;
   };
   double once = measure(1);
+  double shortest = api ? 2e6 : 1e4;
   unsigned batch = 1;
   if (!returns)
-    while (batch < 1024 && once * batch < 1e4) {
+    while (batch < 1024 && once * batch < shortest && !failure) {
       batch *= 2;
       once = measure(batch);
     }

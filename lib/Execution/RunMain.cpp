@@ -9,6 +9,7 @@
 #include "Rope/Execution/Arguments.h"
 #include "Rope/Execution/Executable.h"
 #include "Rope/Execution/Npy.h"
+#include "Rope/Runtime/GPURuntime.h"
 #include "Rope/Runtime/Runtime.h"
 #include "Rope/Target/OutputFile.h"
 #include "Rope/Target/ToolMain.h"
@@ -46,8 +47,15 @@ struct Options {
                "(default: print all)"),
       cl::value_desc("place"), cl::cat(category)};
   cl::opt<std::string> target{
-      "target", cl::desc("Kind of processor to run on (default cpu)"),
-      cl::value_desc("cpu"), cl::init("cpu"), cl::cat(category)};
+      "target",
+      cl::desc("Kind of processor to run on: cpu (default), cuda, rocm or "
+               "vulkan"),
+      cl::value_desc("kind"), cl::init("cpu"), cl::cat(category)};
+  cl::opt<std::string> chip{
+      "chip",
+      cl::desc("GPU to compile for, such as sm_90 or gfx942 (default: the one "
+               "that is here)"),
+      cl::value_desc("chip"), cl::cat(category)};
   cl::opt<std::string> cpu{
       "target-cpu", cl::desc("CPU to compile for (default host)"),
       cl::value_desc("cpu"), cl::init("host"), cl::cat(category)};
@@ -93,6 +101,9 @@ EXAMPLES:
   rope-run model.mlir --function=rope_apply --input=1x8x32x128xbf16=1 \
            --input='1x8xi64=0 1 2 3 4 5 6 7' --benchmark
       one number fills an array; prints the time of a call too
+  rope-run model.mlir --target=vulkan --function=rope_apply --input=@x.npy \
+           --input=@positions.npy
+      runs on a GPU: arguments are copied to it and results back
 
 bf16 arrays are two raw bytes an element in .npy files. Exit status 0, or 1 after
 an error.
@@ -231,9 +242,23 @@ static Error writeOutputs(ArrayRef<std::pair<std::string, Array *>> outputs,
   return Error::success();
 }
 
+/// What to compile for: the device that is here, or the chip that was named.
+static Expected<GPUTarget> findGPU(GPUApi api, StringRef chip) {
+  auto number = static_cast<int64_t>(api);
+  if (const char *error = rope_gpu_open(number))
+    return createStringError(Twine(error));
+  std::string own;
+  if (chip.empty() && api != GPUApi::vulkan)
+    if (const char *name = rope_gpu_chip(number))
+      own = name;
+  return resolveGPUTarget(api, chip.empty() ? StringRef(own) : chip);
+}
+
 static Error run(const Options &options, MLIRContext *context) {
-  if (Error error = checkOptions(options.target, options.optLevel))
-    return error;
+  Expected<std::optional<GPUApi>> api =
+      checkOptions(options.target, options.chip, options.optLevel);
+  if (!api)
+    return api.takeError();
   unsigned numCalls = 0;
   if (!options.benchmark.empty() &&
       (StringRef(options.benchmark).getAsInteger(10, numCalls) || !numCalls))
@@ -254,6 +279,10 @@ static Error run(const Options &options, MLIRContext *context) {
     return target.takeError();
   if (Error error = checkRunsOnHost(*target))
     return error;
+  // Without a device there is no use in compiling.
+  Expected<GPUTarget> gpu = GPUTarget();
+  if (*api && !(gpu = findGPU(**api, options.chip)))
+    return gpu.takeError();
   for (const std::string &library : options.libraries) {
     std::string reason;
     if (llvm::sys::DynamicLibrary::LoadLibraryPermanently(library.c_str(),
@@ -274,7 +303,10 @@ static Error run(const Options &options, MLIRContext *context) {
   if (!function)
     return function.takeError();
   eraseOtherFunctions(*module, *function);
-  if (failed(lowerToLLVM(*module, *target)))
+  if (Error error = checkIsFor(*module, *api, options.file))
+    return error;
+  if (failed(*api ? lowerToLLVM(*module, *gpu, *target, options.optLevel)
+                  : lowerToLLVM(*module, *target)))
     return createStringError("cannot lower '" + options.file +
                              "' to the llvm dialect");
 

@@ -104,7 +104,7 @@ static std::string getIdentifier(StringRef symbol, llvm::StringSet<> &used) {
   return name;
 }
 
-static void writeDescriptor(ShapedType type, raw_ostream &os) {
+static void writeDescriptor(ShapedType type, bool onDevice, raw_ostream &os) {
   std::string name = getDescriptor(type), guard = StringRef(name).upper();
   std::string element = getCType(type.getElementType()).c;
   int64_t rank = type.getRank();
@@ -115,7 +115,8 @@ static void writeDescriptor(ShapedType type, raw_ostream &os) {
   if (rank)
     os << "  int64_t sizes[" << rank << "];\n"
        << "  int64_t strides[" << rank << "];\n";
-  os << "} " << name << ";\n\n/* The array of these sizes at data, rows "
+  os << "} " << name << ";\n\n/* The array of these sizes at data"
+     << (onDevice ? ", in the device's memory" : "") << ", rows "
      << "without gaps. */\nstatic inline " << name << " make_" << name << "("
      << "\n    " << element << " *data";
   for (int64_t i = 0; i < rank; ++i)
@@ -214,8 +215,8 @@ private:
 };
 } // namespace
 
-static void writeFunction(const Signature &signature, llvm::StringSet<> &used,
-                          raw_ostream &os) {
+static void writeFunction(const Signature &signature, std::optional<GPUApi> api,
+                          llvm::StringSet<> &used, raw_ostream &os) {
   TypeRange inputs = signature.type.getInputs();
   TypeRange results = signature.type.getResults();
   std::string name = getIdentifier(signature.name, used);
@@ -225,6 +226,11 @@ static void writeFunction(const Signature &signature, llvm::StringSet<> &used,
       !llvm::all_of(results, isDeclarable)) {
     os << " takes or returns a scalar 16-bit float and has no declaration.\n"
        << " */\n";
+    return;
+  }
+  if (api && !signature.resultDims && llvm::any_of(results, isArray)) {
+    os << " returns arrays whose sizes are not known before the call and has\n"
+       << " * no declaration.\n */\n";
     return;
   }
   os << "\n *\n";
@@ -292,18 +298,98 @@ static void writeFunction(const Signature &signature, llvm::StringSet<> &used,
       os << "  " << getValueType(type) << " result" << index << ";\n";
     os << "} " << structure << ";\n";
   }
-  std::string list =
-      parameters.empty() ? "void" : llvm::join(parameters, ",\n    ");
+  auto join = [](ArrayRef<std::string> parameters) {
+    return parameters.empty() ? "void" : llvm::join(parameters, ",\n    ");
+  };
   std::string symbol = "_mlir_ciface_" + name;
-  os << returned << " " << symbol << "(\n    " << list << ")";
+  std::string call = symbol + "(" + llvm::join(names, ", ") + ");\n";
+  os << returned << " " << symbol << "(\n    " << join(parameters) << ")";
   if (symbol != signature.getSymbol()) {
     os << " __asm__(\"";
     os.write_escaped(signature.getSymbol(), /*UseHexEscapes=*/false);
     os << "\")";
   }
-  os << ";\nstatic inline " << returned << " " << name << "(\n    " << list
-     << ") {\n  " << (returnsScalar ? "return " : "") << symbol << "("
-     << llvm::join(names, ", ") << ");\n}\n";
+  os << ";\n";
+  if (!api) {
+    os << "static inline " << returned << " " << name << "(\n    "
+       << join(parameters) << ") {\n  " << (returnsScalar ? "return " : "")
+       << call << "}\n";
+    return;
+  }
+  parameters.insert(parameters.begin(), "void *stream");
+  if (returnsScalar)
+    parameters.insert(parameters.begin() + 1, returned + " *result");
+  os << "static inline const char *" << name << "(\n    " << join(parameters)
+     << ") {\n  rope_gpu_begin(" << static_cast<int>(*api) << ", stream);\n  "
+     << (returnsScalar ? "*result = " : "") << call
+     << "  return rope_gpu_end();\n}\n";
+}
+
+/// What the header says of functions that work on a GPU.
+static StringRef getGPUComment(GPUApi api) {
+  switch (api) {
+  case GPUApi::cuda:
+    return R"( * Functions work on an NVIDIA GPU: that of the thread's current context, or else
+ * the first one. A function
+ *   - takes arrays in the device's memory: `data` of make_rope_array_..() is an
+ *     address there, as cudaMalloc, cuMemAlloc or rope_gpu_malloc return, while
+ *     the descriptor is in the host's memory;
+ *   - queues its work on `stream`, a cudaStream_t or CUstream, null being the
+ *     default one, and returns before it is done. The stream may be recording a
+ *     graph, once the function has been called before: the first call loads the
+ *     driver and the kernels.
+)";
+  case GPUApi::rocm:
+    return R"( * Functions work on an AMD GPU, the thread's current device. A function
+ *   - takes arrays in the device's memory: `data` of make_rope_array_..() is an
+ *     address there, as hipMalloc or rope_gpu_malloc return, while the
+ *     descriptor is in the host's memory;
+ *   - queues its work on `stream`, a hipStream_t, null being the default one,
+ *     and returns before it is done. The stream may be recording a graph, once
+ *     the function has been called before: the first call loads the driver and
+ *     the kernels.
+)";
+  case GPUApi::vulkan:
+    return R"( * Functions work on a Vulkan device: the first that is no processor, or the one
+ * that the environment variable ROPE_VULKAN_DEVICE numbers. A function
+ *   - takes arrays in memory that rope_gpu_malloc returns: `data` of
+ *     make_rope_array_..() is an address there, or behind it. A program may also
+ *     read and write it by itself while nothing is queued;
+ *   - queues its work and returns before it is done. `stream` is null. The first
+ *     call loads the driver and the kernels.
+)";
+  }
+  return "";
+}
+
+static void writeGPURuntime(GPUApi api, raw_ostream &os) {
+  os << "\n/*\n"
+     << getGPUComment(api)
+     << R"( * It returns null, or a sentence with what is wrong, which stays valid until the
+ * thread's next call. What goes wrong on the device later is returned by a later
+ * call, such as rope_gpu_synchronize.
+ *
+ * Addresses are multiples of an element's size. Where they are multiples of 16
+ * bytes, as are strides, functions are faster.
+ *
+ * A shared library made by rope-compile defines the functions below; an object
+ * file needs librope-runtime.a, and -ldl -pthread. Rope/Runtime/GPURuntime.h
+ * documents them. `api` is )"
+     << static_cast<int>(api) << R"(.
+ */
+void rope_gpu_begin(int64_t api, void *stream);
+const char *rope_gpu_end(void);
+const char *rope_gpu_open(int64_t api);
+const char *rope_gpu_device(int64_t api);
+const char *rope_gpu_chip(int64_t api);
+const char *rope_gpu_malloc(int64_t api, int64_t bytes, void **memory);
+const char *rope_gpu_release(int64_t api, void *memory);
+const char *rope_gpu_write(int64_t api, void *memory, const void *data,
+                           int64_t bytes);
+const char *rope_gpu_read(int64_t api, void *data, const void *memory,
+                          int64_t bytes);
+const char *rope_gpu_synchronize(int64_t api);
+)";
 }
 
 Error rope::writeCHeader(ModuleOp module, StringRef name, raw_ostream &os) {
@@ -315,8 +401,16 @@ Error rope::writeCHeader(ModuleOp module, StringRef name, raw_ostream &os) {
     signatures.push_back(std::move(*signature));
   }
 
+  std::optional<GPUApi> api = getGPUApi(module);
+  bool hasLoops = usesRuntime(module);
   llvm::StringSet<> used;
-  if (usesRuntime(module))
+  if (api)
+    for (StringRef name :
+         {"rope_gpu_begin", "rope_gpu_end", "rope_gpu_open", "rope_gpu_device",
+          "rope_gpu_chip", "rope_gpu_malloc", "rope_gpu_release",
+          "rope_gpu_write", "rope_gpu_read", "rope_gpu_synchronize"})
+      used.insert(name);
+  if (hasLoops)
     for (StringRef name : {"rope_parallel_for", "rope_set_parallel_for",
                            "rope_set_num_threads", "rope_get_num_threads"})
       used.insert(name);
@@ -347,11 +441,13 @@ extern "C" {
       for (Type type : types)
         if (isArray(type) &&
             written.insert(getDescriptor(cast<ShapedType>(type))).second) {
-          writeDescriptor(cast<ShapedType>(type), os);
+          writeDescriptor(cast<ShapedType>(type), api.has_value(), os);
           used.insert(getDescriptor(cast<ShapedType>(type)));
           used.insert("make_" + getDescriptor(cast<ShapedType>(type)));
         }
-  if (usesRuntime(module))
+  if (api)
+    writeGPURuntime(*api, os);
+  if (hasLoops)
     os << R"(
 /*
  * Loops run on threads, by rope_parallel_for. A shared library made by
@@ -372,7 +468,7 @@ void rope_set_num_threads(int64_t threads);
 int64_t rope_get_num_threads(void);
 )";
   for (const Signature &signature : signatures)
-    writeFunction(signature, used, os);
+    writeFunction(signature, api, used, os);
   os << R"(
 #ifdef __cplusplus
 }

@@ -24,25 +24,43 @@ using llvm::Error;
 using llvm::Expected;
 
 namespace {
-enum class OutputKind : uint8_t { ir, assembly, object, library };
+enum class OutputKind : uint8_t { ir, assembly, object, library, kernels };
+
+/// A kind of output of one target.
+struct Kind {
+  /// As in suffixes.
+  StringRef name;
+  OutputKind kind;
+  /// The form of kernels, where they are what is written.
+  StringRef format;
+};
 
 struct Options {
   cl::OptionCategory category{"rope-compile options"};
   cl::opt<std::string> input{cl::Positional, cl::desc("<file>"), cl::init("-"),
                              cl::cat(category)};
   cl::opt<std::string> output{
-      "o", cl::desc("Output file; its suffix tells the kind: .ll .s .o .so"),
+      "o",
+      cl::desc("Output file; its suffix tells the kind: .ll .s .o .so, for "
+               "GPUs .ptx .cubin .fatbin .hsaco .spv as well"),
       cl::value_desc("file"), cl::cat(category)};
   cl::opt<std::string> emit{
       "emit", cl::desc("Kind of output where the suffix does not tell it"),
-      cl::value_desc("ll|s|o|so"), cl::cat(category)};
+      cl::value_desc("ll|s|o|so|.."), cl::cat(category)};
   cl::opt<std::string> header{
       "emit-header",
       cl::desc("Also write a C header (default with .so: beside it, as .h)"),
       cl::value_desc("file"), cl::cat(category)};
   cl::opt<std::string> target{
-      "target", cl::desc("Kind of processor to compile for (default cpu)"),
-      cl::value_desc("cpu"), cl::init("cpu"), cl::cat(category)};
+      "target",
+      cl::desc("Kind of processor to compile for: cpu (default), cuda, rocm or "
+               "vulkan"),
+      cl::value_desc("kind"), cl::init("cpu"), cl::cat(category)};
+  cl::opt<std::string> chip{
+      "chip",
+      cl::desc("GPU to compile for, such as sm_90 or gfx942 (default: sm_80, "
+               "gfx942, vulkan1.1)"),
+      cl::value_desc("chip"), cl::cat(category)};
   cl::opt<std::string> triple{
       "target-triple",
       cl::desc("Such as aarch64-linux-gnu (default: this machine's)"),
@@ -68,7 +86,8 @@ struct Options {
 static constexpr const char *overview = R"(rope-compile: IR to machine code
 
 Compiles a file of IR, of any level, text or bytecode, to LLVM IR, assembly, an
-object file, or a shared library with a C header beside it.
+object file, or a shared library with a C header beside it; for a GPU to its
+kernels, or to code of the host that holds and launches them.
 
 EXAMPLES:
   rope-compile model.mlir -o model.so --target-cpu=host
@@ -77,38 +96,83 @@ EXAMPLES:
       shows the assembly for a given CPU
   rope-compile model.mlir -o model.o --target-triple=aarch64-linux-gnu
       compiles for another machine
+  rope-compile model.mlir -o model.so --target=cuda --chip=sm_90
+      writes model.so and model.h, whose functions take a stream and arrays in
+      the device's memory; NVIDIA's driver is loaded when one is called
+  rope-compile model.mlir -o kernels.ptx --target=cuda --chip=sm_90
+      writes the kernels alone
+
+KINDS OF OUTPUT:
+  all targets   .so library, .o object file, .ll LLVM IR, of the host's code
+  cpu           .s assembly
+  cuda          .ptx assembly; .cubin and .fatbin, which need ptxas
+  rocm          .s assembly; .hsaco code object, which needs ld.lld
+  vulkan        .spv SPIR-V
 
 Parallel loops run on threads. A shared library holds what starts them; an object
 file needs librope-runtime.a, or a definition of rope_parallel_for. The number of
 threads is ROPE_NUM_THREADS, or else that of the processors the program may use.
+Object files for GPUs need librope-runtime.a (and -ldl -pthread).
 )";
 
-static Expected<OutputKind> getKind(const Options &options) {
+/// What can be written for a target, in the order of messages.
+static SmallVector<Kind> getKinds(std::optional<GPUApi> api) {
+  SmallVector<Kind> kinds = {{"ll", OutputKind::ir, ""}};
+  if (!api) {
+    kinds.push_back({"s", OutputKind::assembly, ""});
+  } else if (*api == GPUApi::cuda) {
+    kinds.push_back({"ptx", OutputKind::kernels, "isa"});
+    kinds.push_back({"cubin", OutputKind::kernels, "bin"});
+    kinds.push_back({"fatbin", OutputKind::kernels, "fatbin"});
+  } else if (*api == GPUApi::rocm) {
+    kinds.push_back({"s", OutputKind::kernels, "isa"});
+    kinds.push_back({"hsaco", OutputKind::kernels, "bin"});
+  } else {
+    kinds.push_back({"spv", OutputKind::kernels, "isa"});
+  }
+  kinds.push_back({"o", OutputKind::object, ""});
+  kinds.push_back({"so", OutputKind::library, ""});
+  return kinds;
+}
+
+static Expected<Kind> getKind(const Options &options,
+                              std::optional<GPUApi> api) {
+  SmallVector<Kind> kinds = getKinds(api);
+  auto list = [&](StringRef dot) {
+    std::string text;
+    for (const Kind &kind : kinds)
+      text += (&kind == kinds.begin()   ? ""
+               : &kind == &kinds.back() ? " or "
+                                        : ", ") +
+              dot.str() + kind.name.str();
+    return text;
+  };
   StringRef name = options.emit;
   if (options.emit.empty()) {
     name = llvm::sys::path::extension(options.output);
     if (!name.consume_front("."))
       return createStringError(
           options.output.empty()
-              ? Twine("no output file: give one with -o NAME.ll, .s, .o or .so")
+              ? Twine("no output file: give one with -o NAME") + list(".")
               : Twine("the output file '") + options.output +
-                    "' has no suffix: expected .ll, .s, .o or .so, or --emit");
+                    "' has no suffix: expected " + list(".") + ", or --emit");
   }
-  std::optional<OutputKind> kind =
-      llvm::StringSwitch<std::optional<OutputKind>>(name)
-          .Case("ll", OutputKind::ir)
-          .Case("s", OutputKind::assembly)
-          .Case("o", OutputKind::object)
-          .Case("so", OutputKind::library)
-          .Default(std::nullopt);
-  if (!kind)
-    return createStringError("unknown kind of output '" + name +
-                             "': expected ll, s, o or so");
-  if (*kind == OutputKind::library &&
-      (options.output.empty() || options.output == "-"))
-    return createStringError("a shared library needs an output file: -o "
-                             "NAME.so");
-  return *kind;
+  for (const Kind &kind : kinds) {
+    if (name != kind.name)
+      continue;
+    if (kind.kind == OutputKind::library &&
+        (options.output.empty() || options.output == "-"))
+      return createStringError("a shared library needs an output file: -o "
+                               "NAME.so");
+    if (kind.kind == OutputKind::kernels && !options.header.empty())
+      return createStringError("kernels have no C header: expected .ll, .o or "
+                               ".so with --emit-header, but got '" +
+                               name + "'");
+    return kind;
+  }
+  return createStringError("unknown kind of output '" + name + "'" +
+                           (api ? " for " + stringify(*api) : "") +
+                           ": expected " + list(""));
 }
 
 static Expected<TargetInfo> getTarget(const Options &options,
@@ -136,14 +200,24 @@ static void hideBareFunctions(ModuleOp module, llvm::Module &llvmModule) {
 
 static Error compile(Options &options, MLIRContext *context) {
   // What needs no work is checked first.
-  if (Error error = checkOptions(options.target, options.optLevel))
-    return error;
-  Expected<OutputKind> kind = getKind(options);
-  if (!kind)
-    return kind.takeError();
+  Expected<std::optional<GPUApi>> api =
+      checkOptions(options.target, options.chip, options.optLevel);
+  if (!api)
+    return api.takeError();
+  Expected<Kind> output = getKind(options, *api);
+  if (!output)
+    return output.takeError();
+  OutputKind kind = output->kind;
+  GPUTarget gpu;
+  if (*api) {
+    Expected<GPUTarget> resolved = resolveGPUTarget(**api, options.chip);
+    if (!resolved)
+      return resolved.takeError();
+    gpu = std::move(*resolved);
+  }
   if (options.output.empty())
     options.output = "-";
-  if (options.header.empty() && *kind == OutputKind::library) {
+  if (options.header.empty() && kind == OutputKind::library) {
     SmallString<128> header(options.output);
     llvm::sys::path::replace_extension(header, "h");
     options.header = header.str().str();
@@ -167,7 +241,25 @@ static Error compile(Options &options, MLIRContext *context) {
                                "'");
     }
   }
-  if (failed(lowerToLLVM(*module, *target)))
+  if (Error error = checkIsFor(*module, *api, options.input))
+    return error;
+  if (kind == OutputKind::kernels) {
+    if (failed(lowerToKernels(*module, gpu, *target, output->format,
+                              options.optLevel)))
+      return createStringError("cannot compile the kernels of '" +
+                               options.input + "' for " + gpu.chip);
+    Expected<StringRef> kernels = getKernels(*module);
+    if (!kernels)
+      return createStringError("cannot compile '" + options.input +
+                               "': " + llvm::toString(kernels.takeError()));
+    Expected<OutputFile> file = OutputFile::create(options.output);
+    if (!file)
+      return file.takeError();
+    file->os() << *kernels;
+    return file->commit();
+  }
+  if (failed(*api ? lowerToLLVM(*module, gpu, *target, options.optLevel)
+                  : lowerToLLVM(*module, *target)))
     return createStringError("cannot lower '" + options.input +
                              "' to the llvm dialect");
 
@@ -184,20 +276,24 @@ static Error compile(Options &options, MLIRContext *context) {
 
   SmallVector<char, 0> code;
   llvm::raw_svector_ostream os(code);
-  if (*kind == OutputKind::ir)
+  if (kind == OutputKind::ir)
     llvmModule->print(os, nullptr);
   else if (Error error = emitModule(*llvmModule, *machine,
-                                    *kind == OutputKind::assembly
+                                    kind == OutputKind::assembly
                                         ? llvm::CodeGenFileType::AssemblyFile
                                         : llvm::CodeGenFileType::ObjectFile,
                                     os))
     return error;
   std::unique_ptr<llvm::MemoryBuffer> library;
   StringRef bytes = os.str();
-  if (*kind == OutputKind::library) {
+  if (kind == OutputKind::library) {
+    // The functions of the header call the runtime, whatever the code does.
+    SmallVector<StringRef> symbols;
+    if (*api)
+      symbols.push_back("rope_gpu_begin");
     auto linked =
         linkSharedLibrary(bytes, llvm::sys::path::filename(options.output),
-                          *target, usesRuntime(*module));
+                          *target, *api || usesRuntime(*module), symbols);
     if (!linked)
       return linked.takeError();
     library = std::move(*linked);
@@ -205,21 +301,21 @@ static Error compile(Options &options, MLIRContext *context) {
   }
 
   // All is made: now the files appear.
-  Expected<OutputFile> output = OutputFile::create(options.output);
-  if (!output)
-    return output.takeError();
-  output->os() << bytes;
+  Expected<OutputFile> file = OutputFile::create(options.output);
+  if (!file)
+    return file.takeError();
+  file->os() << bytes;
   std::optional<OutputFile> header;
   if (!options.header.empty()) {
-    Expected<OutputFile> file = OutputFile::create(options.header);
-    if (!file)
-      return file.takeError();
-    header.emplace(std::move(*file));
+    Expected<OutputFile> created = OutputFile::create(options.header);
+    if (!created)
+      return created.takeError();
+    header.emplace(std::move(*created));
     if (Error error = writeCHeader(
             *module, llvm::sys::path::filename(options.header), header->os()))
       return error;
   }
-  if (Error error = output->commit())
+  if (Error error = file->commit())
     return error;
   return header ? header->commit() : Error::success();
 }

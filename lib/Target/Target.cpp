@@ -9,6 +9,8 @@
 #include "Rope/Pipelines/Pipelines.h"
 #include "Rope/Runtime/RuntimeArchive.h"
 #include "Rope/Target/OutputFile.h"
+#include "Rope/Transforms/Passes.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
@@ -110,12 +112,16 @@ OwningOpRef<ModuleOp> rope::loadModule(StringRef path, MLIRContext *context) {
   return parseSourceFile<ModuleOp>(path, ParserConfig(context));
 }
 
-LogicalResult rope::lowerToLLVM(ModuleOp module, const TargetInfo &target) {
+static bool isLowered(ModuleOp module) {
   bool lowered = true;
   module->walk([&](Operation *op) {
     lowered &= isa<ModuleOp>(op) || isa<LLVM::LLVMDialect>(op->getDialect());
   });
-  if (lowered)
+  return lowered;
+}
+
+LogicalResult rope::lowerToLLVM(ModuleOp module, const TargetInfo &target) {
+  if (isLowered(module))
     return success();
   PassManager pm(module->getContext());
   RopeToLLVMPipelineOptions options;
@@ -124,6 +130,89 @@ LogicalResult rope::lowerToLLVM(ModuleOp module, const TargetInfo &target) {
   options.targetFeatures = target.features;
   buildRopeToLLVMPipeline(pm, options);
   return pm.run(module);
+}
+
+std::optional<GPUApi> rope::getGPUApi(ModuleOp module) {
+  auto attr = module->getAttrOfType<StringAttr>(gpuApiAttrName);
+  for (GPUApi api : {GPUApi::cuda, GPUApi::rocm, GPUApi::vulkan})
+    if (attr && attr.getValue() == stringify(api))
+      return api;
+  return std::nullopt;
+}
+
+static void setOptions(RopeToGPUPipelineOptions &options,
+                       const GPUTarget &target, const TargetInfo &host,
+                       StringRef format, unsigned optLevel) {
+  options.chip = target.chip;
+  options.format = format.str();
+  options.optLevel = optLevel;
+  options.targetTriple = host.triple;
+  options.targetCPU = host.cpu;
+  options.targetFeatures = host.features;
+}
+
+LogicalResult rope::lowerToKernels(ModuleOp module, const GPUTarget &target,
+                                   const TargetInfo &host, StringRef format,
+                                   unsigned optLevel) {
+  if (isLowered(module))
+    return success();
+  // Nothing says whether they are what is asked for.
+  for (auto binary : module.getOps<gpu::BinaryOp>())
+    return binary.emitOpError("expected kernels that are not compiled yet");
+  PassManager pm(module->getContext());
+  RopeToGPUPipelineOptions options;
+  setOptions(options, target, host, format, optLevel);
+  // Kernels written by hand, with what launches them.
+  options.fromLaunches = !module.getOps<gpu::GPUModuleOp>().empty();
+  if (options.fromLaunches)
+    pm.addPass(createExposeCInterface());
+  options.kernelsOnly = true;
+  buildGPUPipeline(pm, target.api, options);
+  return pm.run(module);
+}
+
+Expected<StringRef> rope::getKernels(ModuleOp module) {
+  auto binaries = module.getOps<gpu::BinaryOp>();
+  if (binaries.empty() || (*binaries.begin()).getObjects().size() != 1)
+    return createStringError(
+        isLowered(module)
+            ? "the module was lowered to the llvm dialect before: expected one "
+              "whose kernels can still be compiled"
+            : "the module holds no kernels: nothing in it runs on a GPU");
+  gpu::BinaryOp binary = *binaries.begin();
+  return cast<gpu::ObjectAttr>(binary.getObjects()[0]).getObject().getValue();
+}
+
+LogicalResult rope::lowerToLLVM(ModuleOp module, const GPUTarget &target,
+                                const TargetInfo &host, unsigned optLevel) {
+  if (isLowered(module))
+    return success();
+  // NVIDIA's driver compiles PTX for whatever device is there; AMD's loads
+  // linked code alone.
+  StringRef format = target.api == GPUApi::rocm ? "bin" : "isa";
+  if (failed(lowerToKernels(module, target, host, format, optLevel)))
+    return failure();
+  PassManager pm(module->getContext());
+  RopeToGPUPipelineOptions options;
+  setOptions(options, target, host, format, optLevel);
+  buildGPUHostToLLVMPipeline(pm, options);
+  if (failed(pm.run(module)))
+    return failure();
+  module->setAttr(gpuApiAttrName,
+                  StringAttr::get(module->getContext(), stringify(target.api)));
+  return success();
+}
+
+Error rope::checkIsFor(ModuleOp module, std::optional<GPUApi> api,
+                       StringRef file) {
+  std::optional<GPUApi> lowered = getGPUApi(module);
+  if (!isLowered(module) || lowered == api)
+    return Error::success();
+  auto name = [](std::optional<GPUApi> api) {
+    return api ? stringify(*api) : StringRef("cpu");
+  };
+  return createStringError("'" + file + "' was lowered for --target=" +
+                           name(lowered) + ", which is not " + name(api));
 }
 
 std::unique_ptr<llvm::Module>
@@ -220,7 +309,8 @@ static Error createInput(StringRef suffix, StringRef content,
 
 Expected<std::unique_ptr<llvm::MemoryBuffer>>
 rope::linkSharedLibrary(StringRef object, StringRef name,
-                        const TargetInfo &target, bool withRuntime) {
+                        const TargetInfo &target, bool withRuntime,
+                        ArrayRef<StringRef> symbols) {
   Triple triple(target.triple), host(llvm::sys::getProcessTriple());
   bool native =
       triple.getArch() == host.getArch() && triple.getOS() == host.getOS();
@@ -274,8 +364,13 @@ rope::linkSharedLibrary(StringRef object, StringRef name,
       return std::move(error);
     arguments.push_back(runtime);
   }
+  SmallVector<std::string> undefined;
+  for (StringRef symbol : symbols)
+    undefined.push_back((isDriver ? "-Wl,--undefined=" : "--undefined=") +
+                        symbol.str());
+  arguments.append(undefined.begin(), undefined.end());
   if (isDriver)
-    arguments.append({"-lm", "-pthread"});
+    arguments.append({"-lm", "-pthread", "-ldl"});
   std::string reason;
   int status = llvm::sys::ExecuteAndWait(
       program, arguments, std::nullopt, {StringRef(), log.str(), log.str()},

@@ -8,7 +8,6 @@
 #include "Rope/Target/ToolMain.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Target/LLVMIR/Dialect/All.h"
-#include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/ErrorHandling.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/Signals.h"
@@ -53,17 +52,21 @@ int rope::toolMain(int argc, char **argv, DialectRegistry &registry,
   return 0;
 }
 
-Error rope::checkOptions(StringRef target, unsigned optLevel) {
-  bool isPlanned = llvm::StringSwitch<bool>(target)
-                       .Cases({"cuda", "rocm", "vulkan"}, true)
-                       .Default(false);
-  if (isPlanned)
-    return createStringError("target '" + target +
-                             "' is not available in this build: expected cpu");
-  if (target != "cpu")
-    return createStringError("unknown target '" + target + "': expected cpu");
+llvm::Expected<std::optional<GPUApi>>
+rope::checkOptions(StringRef target, StringRef chip, unsigned optLevel) {
+  std::optional<GPUApi> api;
+  for (GPUApi known : {GPUApi::cuda, GPUApi::rocm, GPUApi::vulkan})
+    if (target == stringify(known))
+      api = known;
+  if (!api && target != "cpu")
+    return createStringError("unknown target '" + target +
+                             "': expected cpu, cuda, rocm or vulkan");
+  if (!api && !chip.empty())
+    return createStringError("the chip '" + chip +
+                             "' is for GPUs: expected --target=cuda, rocm "
+                             "or vulkan with it");
   if (optLevel > 3)
     return createStringError("unknown optimisation level " + Twine(optLevel) +
                              ": expected 0 to 3");
-  return Error::success();
+  return api;
 }

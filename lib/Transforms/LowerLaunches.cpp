@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Rope/Runtime/GPURuntime.h"
+#include "Rope/Transforms/GPUTarget.h"
 #include "Rope/Transforms/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -150,6 +151,8 @@ private:
       return binary.emitOpError("expected kernels for CUDA, ROCm or Vulkan, "
                                 "found ones for ")
              << object.getTarget();
+    module->setAttr("rope.gpu_api",
+                    StringAttr::get(context, stringify(GPUApi(api))));
     std::string image = object.getObject().str();
     if (object.getFormat() == gpu::CompilationTarget::Assembly) {
       if (api == ROPE_GPU_ROCM)

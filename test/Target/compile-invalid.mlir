@@ -15,10 +15,10 @@
 // RUN: %{compile} --emit=so 2>&1 | FileCheck %s --check-prefix=STDOUT
 // STDOUT: error: a shared library needs an output file: -o NAME.so
 
-// RUN: %{compile} -o %t/model.s --target=cuda 2>&1 | FileCheck %s --check-prefix=CUDA
-// CUDA: error: target 'cuda' is not available in this build: expected cpu
 // RUN: %{compile} -o %t/model.s --target=toaster 2>&1 | FileCheck %s --check-prefix=TARGET
-// TARGET: error: unknown target 'toaster': expected cpu
+// TARGET: error: unknown target 'toaster': expected cpu, cuda, rocm or vulkan
+// RUN: %{compile} -o %t/model.s --chip=sm_90 2>&1 | FileCheck %s --check-prefix=CHIP
+// CHIP: error: the chip 'sm_90' is for GPUs: expected --target=cuda, rocm or vulkan with it
 // RUN: %{compile} -o %t/model.s --target-triple=toaster 2>&1 | FileCheck %s --check-prefix=TRIPLE
 // TRIPLE: error: unknown target triple 'toaster'
 // RUN: %{compile} -o %t/model.s --target-cpu=toaster 2>&1 | FileCheck %s --check-prefix=CPU

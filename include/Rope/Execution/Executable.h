@@ -19,7 +19,9 @@ class ExecutionEngine;
 
 namespace mlir::rope {
 
-/// One function of a lowered module, compiled for this machine.
+/// One function of a lowered module, compiled for this machine. Of a module
+/// whose functions work on a GPU (`getGPUApi`), arguments are copied to its
+/// memory before a call and results back after it.
 class Executable {
 public:
   /// Compiles `function` of a module of the `llvm` dialect, and what it calls.
@@ -40,7 +42,8 @@ public:
 
   /// Calls the function again and again for about half a second, or `numCalls`
   /// times where that is not 0, and returns the nanoseconds of each call,
-  /// sorted. Fails as `call`.
+  /// sorted. On a GPU without the copies, but until its work is done. Fails as
+  /// `call`.
   llvm::Expected<SmallVector<double>>
   benchmark(MutableArrayRef<Array> arguments, unsigned numCalls);
 
@@ -49,10 +52,14 @@ private:
 
   struct Frame;
   llvm::Expected<std::unique_ptr<Frame>> prepare(MutableArrayRef<Array> args);
+  llvm::Error copyToDevice(Frame &frame, ArrayRef<Array> arguments);
+  llvm::Error copyFromDevice(Frame &frame, MutableArrayRef<Array> arguments);
+  llvm::Error invokeOnce(Frame &frame);
   llvm::Expected<SmallVector<Array>> takeReturned(Frame &frame,
                                                   ArrayRef<Array> arguments);
 
   Signature signature;
+  std::optional<GPUApi> api;
   std::unique_ptr<ExecutionEngine> engine;
   void (*entry)(void **) = nullptr;
 };

@@ -104,8 +104,10 @@ const char *rope_gpu_end(void);
 /** What follows returns null or an error as rope_gpu_end does, and needs no
  * rope_gpu_begin. The default stream is used, and waited for. */
 const char *rope_gpu_open(int64_t api);
-/** The device's name; null where there is none. */
+/** The device's name, and its kind as compilers name it: sm_90, gfx942, or
+ * vulkan1.1; null where there is none. Valid until the thread's next call. */
 const char *rope_gpu_device(int64_t api);
+const char *rope_gpu_chip(int64_t api);
 const char *rope_gpu_malloc(int64_t api, int64_t bytes, void **memory);
 const char *rope_gpu_release(int64_t api, void *memory);
 const char *rope_gpu_write(int64_t api, void *memory, const void *data,

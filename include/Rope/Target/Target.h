@@ -8,6 +8,7 @@
 #ifndef ROPE_TARGET_TARGET_H
 #define ROPE_TARGET_TARGET_H
 
+#include "Rope/Transforms/GPUTarget.h"
 #include "Rope/Transforms/TargetInfo.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
@@ -47,6 +48,35 @@ OwningOpRef<ModuleOp> loadModule(StringRef path, MLIRContext *context);
 /// errors as diagnostics.
 LogicalResult lowerToLLVM(ModuleOp module, const TargetInfo &target);
 
+/// The attribute of a lowered module whose functions work on a GPU: the API's
+/// name.
+inline constexpr llvm::StringLiteral gpuApiAttrName = "rope.gpu_api";
+
+/// The API of the GPU that a lowered module's functions work on, none where
+/// they work on the processor.
+std::optional<GPUApi> getGPUApi(ModuleOp module);
+
+/// Compiles the kernels of a module of any level for a device to one
+/// `gpu.binary`: `format` is isa, bin or fatbin. Reports errors as diagnostics.
+LogicalResult lowerToKernels(ModuleOp module, const GPUTarget &target,
+                             const TargetInfo &host, StringRef format,
+                             unsigned optLevel);
+
+/// The bytes of the kernels that `lowerToKernels` made. Fails where there are
+/// none.
+llvm::Expected<StringRef> getKernels(ModuleOp module);
+
+/// Lowers a module of any level to the `llvm` dialect, for a device and a host
+/// that calls `Rope/Runtime/GPURuntime.h`; leaves one alone that is there
+/// already. Reports errors as diagnostics.
+LogicalResult lowerToLLVM(ModuleOp module, const GPUTarget &target,
+                          const TargetInfo &host, unsigned optLevel);
+
+/// Fails where a lowered module is not for `api` (none: the processor). `file`
+/// says where it comes from.
+llvm::Error checkIsFor(ModuleOp module, std::optional<GPUApi> api,
+                       StringRef file);
+
 /// Translates a module of the `llvm` dialect to LLVM IR for the machine.
 /// Functions without a target of their own get the machine's. Reports errors as
 /// diagnostics and returns null.
@@ -71,12 +101,13 @@ bool usesRuntime(ModuleOp module);
 
 /// Links an object file for `target` to a shared library with the system's
 /// compiler driver or linker, and returns the library. `name` is its own name
-/// (soname). The library holds the runtime where `withRuntime`. Fails where
-/// there is no linker, or with what it printed, or where the runtime that is
-/// here is not for `target`.
+/// (soname). The library holds the runtime with those functions, and what they
+/// need, that the object uses or that `symbols` lists; none where `withRuntime`
+/// is not set. Fails where there is no linker, or with what it printed, or
+/// where the runtime that is here is not for `target`.
 llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>>
 linkSharedLibrary(StringRef object, StringRef name, const TargetInfo &target,
-                  bool withRuntime);
+                  bool withRuntime, ArrayRef<StringRef> symbols = {});
 
 } // namespace mlir::rope
 

@@ -8,9 +8,11 @@
 #ifndef ROPE_TARGET_TOOLMAIN_H
 #define ROPE_TARGET_TOOLMAIN_H
 
+#include "Rope/Transforms/GPUTarget.h"
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/Error.h"
+#include <optional>
 
 namespace mlir::rope {
 
@@ -22,9 +24,11 @@ int toolMain(int argc, char **argv, DialectRegistry &registry,
              const char *overview, llvm::cl::OptionCategory &category,
              llvm::function_ref<llvm::Error(MLIRContext *)> run);
 
-/// Checks the options that tools share: `target`, the kind of processor, and
-/// `optLevel`.
-llvm::Error checkOptions(llvm::StringRef target, unsigned optLevel);
+/// Checks the options that tools share: `target`, the kind of processor,
+/// `chip`, which is for GPUs, and `optLevel`. Returns the kind of GPU, none for
+/// cpu.
+llvm::Expected<std::optional<GPUApi>>
+checkOptions(llvm::StringRef target, llvm::StringRef chip, unsigned optLevel);
 
 } // namespace mlir::rope
 
