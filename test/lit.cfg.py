@@ -13,8 +13,8 @@ Features:
   host-avx2, host-avx512, host-neon  what this machine can run
   x86-registered-target, ...         what LLVM can generate code for
   asan                               the build is instrumented
-  ptxas, spirv-val, oclgrind         programs that check kernels
   lavapipe                           Mesa's software Vulkan driver and SPIRV-Tools are here
+  ptxas, spirv-val, oclgrind         programs that check kernels
 """
 
 import glob

@@ -18,6 +18,7 @@
 
 #include "Rope/Transforms/GPUTarget.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/IR/IRMapping.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "llvm/ADT/MapVector.h"
 
@@ -34,6 +35,8 @@ struct KernelBuffer {
   Type elementType;
   /// Values of type index, in the kernel.
   SmallVector<Value> sizes, strides;
+  /// Where its first element is in the parameter; null for 0.
+  Value offset;
   /// The same where they are known.
   SmallVector<int64_t> staticSizes, staticStrides;
 };
@@ -61,6 +64,20 @@ public:
   /// is known, else a parameter; the same one each time.
   Value number(OpFoldResult hostNumber);
 
+  /// A scalar of the host, of any type of at most 64 bits.
+  Value scalar(Value hostScalar);
+
+  /// What follows is an iteration of loops of the host, the outermost of which
+  /// is `outermost`: the induction variables are values of the kernel. Numbers,
+  /// scalars and memrefs of the body are computed where they are asked for; see
+  /// `canEnter`.
+  void enterLoops(Operation *outermost, ValueRange variables,
+                  ValueRange values);
+  /// Whether kernels can compute the result of an operation in a loop: scalar
+  /// operations without side effects, elements and sizes of memrefs, and
+  /// subviews.
+  static bool canEnter(Operation *op);
+
   /// Workgroup memory of `count` elements, memref<count x type>, aligned to 16
   /// bytes.
   Value workgroupMemory(int64_t count, Type type);
@@ -75,6 +92,10 @@ public:
   Value add(Value x, Value y);
   Value sub(Value x, Value y);
   Value mul(Value x, Value y);
+  /// The product, an index, of two i32.
+  Value mulWide(Value x, Value y);
+  /// An index below 2^31 in magnitude as an i32.
+  Value toI32(Value x);
   /// Of numbers that are not negative and below 2^31: divided in 32 bits.
   Value div(Value x, Value y);
   Value rem(Value x, Value y);
@@ -109,6 +130,16 @@ public:
                    bool aligned);
   /// The halves of an integer of up to 64 bits, extended by its sign, as i32.
   std::pair<Value, Value> loadHalves(const KernelBuffer &buffer, Value address);
+  /// The same of `count` integers of 64 bits in a row, read in the widest
+  /// accesses where `aligned`.
+  SmallVector<std::pair<Value, Value>> loadHalves(const KernelBuffer &buffer,
+                                                  Value address, int64_t count,
+                                                  bool aligned);
+  /// Moves `count` elements in a row between buffers of one element type.
+  void copy(const KernelBuffer &from, Value fromAddress, const KernelBuffer &to,
+            Value toAddress, int64_t count, bool aligned);
+  /// An integer below 2^31 in magnitude as an index.
+  Value loadIndex(const KernelBuffer &buffer, Value address);
 
   //===--------------------------------------------------------------------===//
   // Control
@@ -132,14 +163,23 @@ public:
   OpBuilder &getHost() { return host; }
 
 private:
+  bool isInLoops(Value value) const;
+  Value compute(Value value);
+  const KernelBuffer &view(Value memref);
+
   OpBuilder &host;
   const GPUTarget &target;
   unsigned blockSize;
   gpu::GPUFuncOp kernel;
   llvm::MapVector<Value, std::unique_ptr<KernelBuffer>> buffers;
   SmallVector<Value> bufferOperands, numberOperands;
-  DenseMap<Value, Value> numbers;
+  /// Parameters of numbers, and the numbers that hold the bits of scalars.
+  DenseMap<Value, Value> numbers, scalars;
   unsigned numWorkgroup = 0;
+  /// The loops whose body is at hand, and what was computed of it.
+  Operation *loops = nullptr;
+  IRMapping computed;
+  llvm::MapVector<Value, std::unique_ptr<KernelBuffer>> views;
 };
 
 } // namespace mlir::rope

@@ -140,16 +140,12 @@ static CosSin cosSinOfQuarters(ImplicitLocOpBuilder &b, Value q, Value y) {
           flipSign(b, sin, q)};
 }
 
-/// Cosine and sine of `phase` (i64) 2^-64 turns.
-static CosSin cosSinOfPhase(ImplicitLocOpBuilder &b, Value phase,
-                            FloatType type) {
-  // For f32 the upper half says enough: 2^-32 turns are 1.5e-9 radians.
+/// Cosine and sine of `phase`, an integer as wide as `type`, which is a
+/// fraction of a turn times two to its width.
+static CosSin cosSinOfFraction(ImplicitLocOpBuilder &b, Value phase,
+                               FloatType type) {
   int64_t width = type.getWidth();
-  Type integerType = b.getIntegerType(width);
-  if (width == 32)
-    phase = arith::TruncIOp::create(
-        b, integerType,
-        arith::ShRUIOp::create(b, phase, integer(b, b.getI64Type(), 32)));
+  Type integerType = phase.getType();
   Value bits = integer(b, integerType, width - 2);
   Value half = integer(b, integerType, int64_t(1) << (width - 3));
   Value q =
@@ -159,6 +155,17 @@ static CosSin cosSinOfPhase(ImplicitLocOpBuilder &b, Value phase,
   Value y = arith::MulFOp::create(b, arith::SIToFPOp::create(b, type, rest),
                                   real(b, type, std::ldexp(1.0, 2 - width)));
   return cosSinOfQuarters(b, q, y);
+}
+
+/// Cosine and sine of `phase` (i64) 2^-64 turns.
+static CosSin cosSinOfPhase(ImplicitLocOpBuilder &b, Value phase,
+                            FloatType type) {
+  // For f32 the upper half says enough: 2^-32 turns are 1.5e-9 radians.
+  if (type.getWidth() == 32)
+    phase = arith::TruncIOp::create(
+        b, b.getI32Type(),
+        arith::ShRUIOp::create(b, phase, integer(b, b.getI64Type(), 32)));
+  return cosSinOfFraction(b, phase, type);
 }
 
 //===----------------------------------------------------------------------===//
@@ -212,6 +219,19 @@ CosSin rope::buildExactCosSin(ImplicitLocOpBuilder &b, Value position,
                               Value turns, FloatType type) {
   return cosSinOfPhase(b, arith::MulIOp::create(b, toI64(b, position), turns),
                        type);
+}
+
+CosSin rope::buildExactCosSinOfHalves(ImplicitLocOpBuilder &b,
+                                      std::pair<Value, Value> position,
+                                      std::pair<Value, Value> turns) {
+  // The upper half of the lower 64 bits of the product.
+  auto [low, high] = position;
+  Value upper = arith::MulUIExtendedOp::create(b, low, turns.first).getHigh();
+  upper = arith::AddIOp::create(b, upper,
+                                arith::MulIOp::create(b, low, turns.second));
+  upper = arith::AddIOp::create(b, upper,
+                                arith::MulIOp::create(b, high, turns.first));
+  return cosSinOfFraction(b, upper, b.getF32Type());
 }
 
 /// `whole` (i64, and the same as an f64) positions of `w` radians, in 2^-64

@@ -5,10 +5,12 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Rope/Conversion/Passes.h"
 #include "Rope/Pipelines/Pipelines.h"
 #include "Rope/Transforms/GPUTarget.h"
 #include "Stages.h"
 #include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/GPU/Transforms/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
@@ -30,11 +32,19 @@ static SetTargetOptions getHost(const RopeToGPUPipelineOptions &options) {
 
 void rope::buildRopeToGPUPipeline(OpPassManager &pm, GPUApi api,
                                   const RopeToGPUPipelineOptions &options) {
+  pm.addNestedPass<func::FuncOp>(createParallelizeLoops());
   addTensorStages(pm);
   pm.addPass(createCSEPass());
   pm.addPass(createCanonicalizerPass());
-  // The stack is no memory of the device.
-  addBufferization(pm, /*stack=*/false);
+  addBufferization(pm);
+  pm.addPass(createCSEPass());
+  pm.addPass(createCanonicalizerPass());
+  ConvertRopeToGPUOptions convert;
+  convert.api = stringify(api).str();
+  convert.chip = options.chip;
+  pm.addPass(createConvertRopeToGPU(convert));
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
 }
 
 //===----------------------------------------------------------------------===//
@@ -112,6 +122,9 @@ void rope::buildKernelsToBinaryPipeline(
   // Launches verify before this nest and after it, not within.
   OpPassManager &kernels = pm.nest<gpu::GPUModuleOp>();
   kernels.addPass(createApproximateMath());
+  // Its memory has no bf16: see KernelBuffer.
+  if (api == GPUApi::vulkan)
+    kernels.addPass(createExpandBF16());
   kernels.addPass(createCanonicalizerPass());
   kernels.addPass(createCSEPass());
   SpecializeKernelsOptions specialize;

@@ -24,7 +24,7 @@
 using namespace mlir;
 using namespace mlir::rope;
 
-void rope::addBufferization(OpPassManager &pm, bool stack) {
+void rope::addBufferization(OpPassManager &pm) {
   pm.addPass(bufferization::createEmptyTensorEliminationPass());
   bufferization::OneShotBufferizePassOptions options;
   options.bufferizeFunctionBoundaries = true;
@@ -35,12 +35,10 @@ void rope::addBufferization(OpPassManager &pm, bool stack) {
   // What a loop needs for itself is made once, on the stack if it is small.
   pm.addNestedPass<func::FuncOp>(bufferization::createBufferHoistingPass());
   pm.addNestedPass<func::FuncOp>(bufferization::createBufferLoopHoistingPass());
-  if (stack) {
-    bufferization::PromoteBuffersToStackPassOptions promotion;
-    promotion.maxAllocSizeInBytes = 16384;
-    pm.addNestedPass<func::FuncOp>(
-        bufferization::createPromoteBuffersToStackPass(promotion));
-  }
+  bufferization::PromoteBuffersToStackPassOptions promotion;
+  promotion.maxAllocSizeInBytes = 16384;
+  pm.addNestedPass<func::FuncOp>(
+      bufferization::createPromoteBuffersToStackPass(promotion));
   bufferization::buildBufferDeallocationPipeline(pm);
   pm.addPass(createConvertBufferizationToMemRefPass());
 }
@@ -111,7 +109,7 @@ void rope::buildRopeToLLVMPipeline(OpPassManager &pm,
   pm.addNestedPass<func::FuncOp>(createFuseTable());
   pm.addPass(createCSEPass());
   pm.addPass(createCanonicalizerPass());
-  addBufferization(pm, /*stack=*/true);
+  addBufferization(pm);
   addHostStages(pm, target, /*parallel=*/true);
 }
 

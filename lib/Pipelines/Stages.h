@@ -18,8 +18,8 @@ namespace mlir::rope {
 void addTensorStages(OpPassManager &pm);
 
 /// Tensors to memrefs: rope operations stay themselves, and nothing that is
-/// rotated is allocated or copied. With `stack` small buffers are on it.
-void addBufferization(OpPassManager &pm, bool stack);
+/// rotated is allocated or copied.
+void addBufferization(OpPassManager &pm);
 
 /// What is left on memrefs to code for a processor, in the llvm dialect. With
 /// `parallel`, parallel loops run on several threads.

@@ -655,6 +655,9 @@ void Append::buildLoops(Operation *place) {
         }
         return written;
       });
+  // Each row goes to a place of its own.
+  for (scf::ForOp loop : nest.loops)
+    loop->setAttr(RopeDialect::getParallelAttrName(), rewriter.getUnitAttr());
 }
 
 Reason Append::build() {

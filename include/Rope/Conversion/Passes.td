@@ -38,4 +38,47 @@ def ConvertRopeToLinalg : Pass<"convert-rope-to-linalg"> {
     "::mlir::memref::MemRefDialect", "::mlir::tensor::TensorDialect"];
 }
 
+def ConvertRopeToGPU : Pass<"convert-rope-to-gpu", "::mlir::ModuleOp"> {
+  let summary = "Make GPU kernels of rope operations on memrefs";
+  let description = [{
+    Turns `rope.table`, `rope.apply` and `rope.attention` on memrefs, and the
+    linalg operations and copies around them, into kernels of one `gpu.module`
+    and launches of them. Memrefs that are arguments of a function, and those
+    that kernels use, are in the device's memory; frequencies that depend on a
+    length are computed on the host and copied.
+
+    - A `rope.table` of f32 that only rotations read is not made: each thread
+      makes the angles of its pairs, by 32-bit integer arithmetic, and rotates
+      several heads by them.
+    - Operations that do not depend on each other, as rotations of query and
+      key or a rotation and a copy into a cache, share a launch.
+    - Rows are read and written in accesses of 16 bytes where the device has
+      them. Where it is not known that all rows are aligned there are two
+      kernels, and the host's code chooses.
+    - Channels that are not rotated are copied, unless the destination is `x`.
+
+    A function must take its results as arguments (`rope-expose-c-interface`).
+    It is an error where the host would have to read or write the device's
+    memory, as in loops over the rows of an index array.
+
+    Kernels take the memrefs as `memref<?xT, strided<[1], offset: ?>>`, bf16 as
+    i16 and i64 as pairs of i32 where memory of the device does not have them,
+    and then sizes and strides as `index`. They hold operations that all devices
+    have; `rope-specialize-kernels` adapts the others.
+  }];
+  let options = [
+    Option<"api", "api", "std::string", /*default=*/"\"cuda\"",
+           "How the device is reached: cuda, rocm or vulkan">,
+    Option<"chip", "chip", "std::string", /*default=*/"",
+           "Device to make kernels for, as LLVM names it; the API's first one "
+           "where empty">,
+  ];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::gpu::GPUDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::nvgpu::NVGPUDialect", "::mlir::NVVM::NVVMDialect",
+    "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+}
+
 #endif // ROPE_CONVERSION_PASSES_TD

@@ -15,6 +15,7 @@
 
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "mlir/IR/Value.h"
+#include <utility>
 
 namespace mlir::rope {
 
@@ -35,6 +36,12 @@ Value buildTurns(ImplicitLocOpBuilder &b, Value w, Value *rest = nullptr);
 /// is as good at far positions as at near ones: within 1.2e-7 in f32.
 CosSin buildExactCosSin(ImplicitLocOpBuilder &b, Value position, Value turns,
                         FloatType type);
+
+/// The same in f32, by 32-bit arithmetic: `position` and `turns` are the lower
+/// and the upper half of an i64.
+CosSin buildExactCosSinOfHalves(ImplicitLocOpBuilder &b,
+                                std::pair<Value, Value> position,
+                                std::pair<Value, Value> turns);
 
 /// The same for a frequency `w` in radians (f64). In f64 what 64 bits of a turn
 /// leave out counts, too: within 1e-15 for positions below 2^31 in magnitude.

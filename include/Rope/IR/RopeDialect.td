@@ -36,7 +36,8 @@ def Rope_Dialect : Dialect {
 
     The first two are pure operations on small tensors and stay symbolic. The
     others are in destination style, on tensors or on memrefs. The attribute
-    `rope.folded` marks a rotation that a fusion has moved into its loops.
+    `rope.folded` marks a rotation that a fusion has moved into its loops,
+    `rope.parallel` an `scf.for` whose iterations do not depend on each other.
 
     Rules of the scaling attributes:
     - (scaling_c1) numbers are f64, finite and greater than zero;
@@ -53,6 +54,12 @@ def Rope_Dialect : Dialect {
                            "::mlir::scf::SCFDialect",
                            "::mlir::tensor::TensorDialect"];
   let useDefaultAttributePrinterParser = 1;
+  let extraClassDeclaration = [{
+    /// Marks an scf.for whose iterations do not depend on each other.
+    static constexpr ::llvm::StringLiteral getParallelAttrName() {
+      return "rope.parallel";
+    }
+  }];
 }
 
 #endif // ROPE_IR_ROPEDIALECT_TD

@@ -11,6 +11,7 @@
 #include "Rope/Transforms/CostModel.h"
 #include "Rope/Transforms/Fusion.h"
 #include "mlir/Dialect/Linalg/IR/LinalgInterfaces.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Pass/Pass.h"
 
 namespace mlir {
@@ -116,6 +117,11 @@ void populateApproximateMathPatterns(RewritePatternSet &patterns);
 /// cannot be stored in memory.
 LogicalResult outlineParallelLoop(RewriterBase &rewriter, SymbolTable &symbols,
                                   Operation *loop);
+
+/// Replaces `loop`, on tensors and marked by `rope.parallel`, and those that are
+/// all it holds, by an scf.forall. Fails, and changes nothing, where it carries
+/// anything but tensors of which each iteration replaces a slice.
+LogicalResult parallelizeLoop(RewriterBase &rewriter, scf::ForOp loop);
 
 /// Bufferization of rope.table and rope.apply to their own memref forms.
 void registerBufferizableOpInterfaceExternalModels(DialectRegistry &registry);

@@ -355,6 +355,18 @@ def OutlineParallelLoops : Pass<"rope-outline-parallel-loops", "::mlir::ModuleOp
     "::mlir::memref::MemRefDialect"];
 }
 
+def ParallelizeLoops : Pass<"rope-parallelize-loops"> {
+  let summary = "Turn loops whose iterations are independent into parallel ones";
+  let description = [{
+    Replaces loops on tensors that are marked by `rope.parallel`, such as those
+    of `rope-fuse-cache-append`, by `scf.forall`. Nested ones become one. What
+    goes around must be tensors of which each iteration replaces a slice. Other
+    loops are left.
+  }];
+  let dependentDialects = ["::mlir::scf::SCFDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
 def SpecializeKernels : Pass<"rope-specialize-kernels", "::mlir::gpu::GPUModuleOp"> {
   let summary = "Turn kernels into what a target's conversions take";
   let description = [{

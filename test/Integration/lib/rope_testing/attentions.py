@@ -42,6 +42,7 @@ class Attention:
     cap: float = 0.0
     masks: tuple = ()  # "bij:f32", "1j:i1", ...
     rotate: str = ""  # "q", "k", "qk" by tables; "qk angles"
+    base: float = 1e4  # of the rotations
 
     def groups(self):
         value_group = self.group if self.value_group < 0 else self.value_group
@@ -98,7 +99,7 @@ class Attention:
             clauses.append(f"sinks(%sinks : tensor<{self.heads}xf32>)")
         pairs, frequencies = self.channels // 2, ""
         if "angles" in self.rotate:
-            frequencies = f"%f = rope.frequencies base(1.0e+04) : tensor<{pairs}xf64>"
+            frequencies = f"%f = rope.frequencies base({self.base:.6e}) : tensor<{pairs}xf64>"
         for letter, name, dims, loop in (("q", "query", self.query, "i"), ("k", "key", self.key, "j")):
             if letter not in self.rotate.split(" ")[0]:
                 continue
@@ -224,7 +225,7 @@ func.func @{self.name}({', '.join(arguments)}) -> ({', '.join(results)}) {{
             if letter not in self.rotate.split(" ")[0]:
                 continue
             positions = rng.integers(0, 1 << 17, sizes[loop])
-            angles = positions[:, None] * 1e4 ** (-np.arange(self.channels // 2) / (self.channels // 2))
+            angles = positions[:, None] * self.base ** (-np.arange(self.channels // 2) / (self.channels // 2))
             cos, sin = np.cos(angles), np.sin(angles)
             if "angles" in self.rotate:
                 arguments.append(positions)

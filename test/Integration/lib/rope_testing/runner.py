@@ -39,12 +39,13 @@ class Module:
         strided memrefs, Python integers as i64, NumPy scalars as themselves."""
         function = getattr(self._library, "_mlir_ciface_" + name)
         function.restype = None
-        function(*[_argument(argument) for argument in arguments])
+        function(*[argument(value) for value in arguments])
 
 
-def _argument(value):
+def argument(value, address=None):
+    """A value as ctypes passes it; an array as if it were at `address`."""
     if isinstance(value, np.ndarray):
-        return ctypes.byref(descriptor(value))
+        return ctypes.byref(descriptor(value, address))
     if isinstance(value, np.float32):
         return ctypes.c_float(value)
     if isinstance(value, np.float64):
@@ -54,14 +55,16 @@ def _argument(value):
     return ctypes.c_int64(value)
 
 
-def descriptor(array):
+def descriptor(array, address=None):
     """The strided memref descriptor of `array`, whose innermost stride is one:
     allocated pointer, aligned pointer, offset, sizes, strides."""
+    if address is None:
+        address = array.ctypes.data
     strides = [stride // array.itemsize for stride in array.strides]
     if strides:
         # NumPy may say anything where there is nothing to step to.
         if array.shape[-1] > 1 and array.size and strides[-1] != 1:
             raise ValueError(f"innermost stride is {strides[-1]}, not 1")
         strides[-1] = 1
-    words = [array.ctypes.data, array.ctypes.data, 0, *array.shape, *strides]
+    words = [address, address, 0, *array.shape, *strides]
     return (ctypes.c_int64 * len(words))(*words)
