@@ -85,8 +85,9 @@ static void addROCDL(OpPassManager &pm, const std::string &chip) {
   pm.addPass(createCSEPass());
 }
 
-/// The same to SPIR-V.
+/// The same to SPIR-V. Drivers optimize less than LLVM does.
 static void addSPIRV(OpPassManager &pm) {
+  pm.addPass(createLoopInvariantCodeMotionPass());
   pm.addPass(createConvertKernelsToSPIRV());
   OpPassManager &module = pm.nest<spirv::ModuleOp>();
   module.addPass(spirv::createSPIRVLowerABIAttributesPass());
@@ -116,6 +117,8 @@ void rope::buildKernelsToBinaryPipeline(
     target.chip = chip;
     target.optLevel = options.optLevel;
     target.wave64Flag = wave64;
+    // Code object version 5, which older drivers load as well.
+    target.abiVersion = "500";
     pm.addPass(createGpuROCDLAttachTarget(target));
   }
 
