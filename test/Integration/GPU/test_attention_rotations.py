@@ -15,7 +15,9 @@ from rope_testing.memory import in_child, note
 from rope_testing.reference import NUMPY
 
 SIZES = {"b": 2, "i": 5, "j": 37, "h": 4}
-BOUNDS = {"f16": 4e-3, "bf16": 3e-2, "f32": 1e-5, "f64": 1e-12}
+# A multiply-add of f64 may round twice with Vulkan, which angles of f64 tables
+# would need as one.
+BOUNDS = {"f16": 4e-3, "bf16": 3e-2, "f32": 1e-5, "f64": 1e-11}
 
 
 @dataclasses.dataclass(frozen=True)
