@@ -75,6 +75,20 @@ static void nameWorkgroupMemory(spirv::ModuleOp module) {
   }
 }
 
+/// Says that what was written is computed. Drivers for Vulkan may otherwise
+/// take floats for real numbers: Mesa's make x of (x + c) - c, which is how
+/// functions round. Products and sums that may be fused were made one operation
+/// before.
+static void fixOrder(spirv::ModuleOp module) {
+  auto name = StringAttr::get(module.getContext(), "no_contraction");
+  auto unit = UnitAttr::get(module.getContext());
+  module.walk([&](Operation *op) {
+    if (isa<spirv::FAddOp, spirv::FSubOp, spirv::FMulOp, spirv::FDivOp,
+            spirv::FNegateOp, spirv::FRemOp, spirv::GLFmaOp>(op))
+      op->setDiscardableAttr(name, unit);
+  });
+}
+
 namespace {
 struct ConvertKernelsToSPIRV
     : rope::impl::ConvertKernelsToSPIRVBase<ConvertKernelsToSPIRV> {
@@ -109,10 +123,10 @@ struct ConvertKernelsToSPIRV
                            builder.getUnitAttr());
       func.erase();
     }
+    bool isKernel =
+        llvm::is_contained(target.getCapabilities(), spirv::Capability::Kernel);
     for (auto module : kernels.getOps<spirv::ModuleOp>())
-      if (llvm::is_contained(target.getCapabilities(),
-                             spirv::Capability::Kernel))
-        nameWorkgroupMemory(module);
+      isKernel ? nameWorkgroupMemory(module) : fixOrder(module);
   }
 };
 } // namespace
