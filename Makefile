@@ -1,7 +1,7 @@
 # The front door: `make help` lists the targets. Everything is built in build/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build test demo bench docs check-docs format check-format lint clean
+.PHONY: help dependencies build test demo bench bench-gpu docs check-docs format check-format lint clean
 
 sources := git ls-files -co --exclude-standard -- '*.cpp' '*.h' '*.c'
 # What the tests compile for the host may not depend on who runs them.
@@ -27,6 +27,15 @@ bench: build ## Measure what the fusions bring, into build/benchmarks
 	@mkdir -p build/benchmarks
 	@PATH=$(CURDIR)/build/bin:$$PATH PYTHONPATH=test/Integration/lib build/venv/bin/python \
 	  benchmarks/fusion.py --json=build/benchmarks/fusion.json
+
+# A Python with PyTorch, NumPy, ml_dtypes and mpmath.
+GPU_PYTHON ?= python3
+GPU_CHIP ?= sm_90
+bench-gpu: build ## Measure kernels on an NVIDIA GPU, with the PyTorch of GPU_PYTHON, into build/benchmarks
+	@mkdir -p build/benchmarks
+	@export PATH=$(CURDIR)/build/bin:$$PATH PYTHONPATH=test/Integration/lib; \
+	  build/venv/bin/python benchmarks/gpu.py --build=build/benchmarks/gpu --chip=$(GPU_CHIP) && \
+	  $(GPU_PYTHON) benchmarks/gpu.py --libraries=build/benchmarks/gpu --json=build/benchmarks/gpu.json --seconds=600
 
 docs: build ## Generate docs/reference from the operation and pass definitions
 	@scripts/generate-docs docs/reference

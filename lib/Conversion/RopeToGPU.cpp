@@ -12,16 +12,21 @@
 //===----------------------------------------------------------------------===//
 
 #include "AttentionKernel.h"
+#include "AttentionMmaKernel.h"
 #include "AttentionParts.h"
 #include "KernelParts.h"
 #include "Rope/Conversion/Passes.h"
+#include "Rope/IR/Attention.h"
 #include "Rope/IR/RopeDialect.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/NVGPU/IR/NVGPUDialect.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
+#include "llvm/ADT/ScopeExit.h"
 
 namespace mlir::rope {
 #define GEN_PASS_DEF_CONVERTROPETOGPU
@@ -86,11 +91,17 @@ private:
   /// is anything in it that kernels cannot do.
   bool collectIterations(Operation *op, SmallVector<LoopLikeOpInterface> loops,
                          SmallVectorImpl<Iterations> &found);
+  /// Whether what one operation of the loops writes, no other one touches.
+  bool areIndependent(Operation *loop, ArrayRef<Operation *> ops);
   /// Adds the iterations of a parallel loop to the kernel at hand. Returns
   /// false, and changes nothing, where that cannot be done.
   bool addLoops(Operation *op);
   void emitGroup();
   LogicalResult convertAttention(AttentionOp op);
+  /// The same by the matrix units.
+  LogicalResult emitMmaAttention(AttentionOp op);
+  /// Rotates the keys of `op` by a kernel of their own.
+  LogicalResult rotateKeysBefore(AttentionOp op);
   void convertAllocations();
   LogicalResult checkHost();
 
@@ -102,6 +113,10 @@ private:
   Value axesOf(std::optional<ArrayRef<int64_t>> axes);
   bool isFused(TableOp op);
   bool dependsOnGroup(Operation *op);
+  /// What the kernel of an operation reads, frequencies and what its angles are
+  /// made of included, and what it writes.
+  void collectAccesses(Operation *op, SmallVectorImpl<Value> &inputs,
+                       SmallVectorImpl<Value> &outputs);
 
   func::FuncOp func;
   gpu::GPUModuleOp kernels;
@@ -242,11 +257,12 @@ Value FunctionConverter::axesOf(std::optional<ArrayRef<int64_t>> axes) {
         other.getInitialValue() == Attribute(values))
       global = other;
   if (!global) {
-    OpBuilder b = OpBuilder::atBlockBegin(module.getBody());
+    OpBuilder b(func.getContext());
     global = memref::GlobalOp::create(
         b, func.getLoc(), "axes", b.getStringAttr("private"), type, values,
         /*constant=*/true, /*alignment=*/IntegerAttr());
-    SymbolTable(module).insert(global);
+    // Under a name that is free.
+    SymbolTable(module).insert(global, module.getBody()->begin());
   }
   return memref::GetGlobalOp::create(rewriter, func.getLoc(), type,
                                      global.getSymName());
@@ -308,9 +324,24 @@ std::optional<AngleSource> FunctionConverter::anglesOf(ApplyOp op) {
 // Kernels
 //===----------------------------------------------------------------------===//
 
+void FunctionConverter::collectAccesses(Operation *op,
+                                        SmallVectorImpl<Value> &inputs,
+                                        SmallVectorImpl<Value> &outputs) {
+  collectMemory(op, inputs, outputs);
+  auto addAngles = [&](TableOp table) {
+    inputs.append({table.getPositions(), table.getFrequencies()});
+  };
+  if (auto table = dyn_cast<TableOp>(op))
+    addAngles(table);
+  if (auto apply = dyn_cast<ApplyOp>(op))
+    for (TableOp table : fusedTables)
+      if (table.getCos() == apply.getCos())
+        addAngles(table);
+}
+
 bool FunctionConverter::dependsOnGroup(Operation *op) {
   SmallVector<Value> inputs, outputs;
-  collectMemory(op, inputs, outputs);
+  collectAccesses(op, inputs, outputs);
   for (Value input : inputs)
     if (writes.contains(rootOf(input)))
       return true;
@@ -364,7 +395,7 @@ LogicalResult FunctionConverter::addToGroup(Operation *op) {
   rewriter.setInsertionPoint(op);
   group.push_back(op);
   SmallVector<Value> inputs, outputs;
-  collectMemory(op, inputs, outputs);
+  collectAccesses(op, inputs, outputs);
   for (Value input : inputs)
     reads.insert(rootOf(input));
   for (Value output : outputs)
@@ -392,12 +423,7 @@ FunctionConverter::makeParts(Operation *op,
         to.push_back(makeCopy(apply.getX(), apply.getInit()));
       return success();
     }
-    std::optional<AngleSource> angles = anglesOf(apply);
-    if (angles) {
-      reads.insert(rootOf(angles->positions));
-      reads.insert(rootOf(angles->frequencies));
-    }
-    to.push_back(makeRotation(apply, std::move(angles)));
+    to.push_back(makeRotation(apply, anglesOf(apply)));
     host.setInsertionPoint(op);
     for (std::unique_ptr<KernelPart> &copy : makeCopies(host, apply))
       to.push_back(std::move(copy));
@@ -489,19 +515,19 @@ bool FunctionConverter::collectIterations(
   return true;
 }
 
-/// Whether what one operation of the loops writes, no other one touches.
-static bool areIndependent(Operation *loop, ArrayRef<Operation *> ops) {
+bool FunctionConverter::areIndependent(Operation *loop,
+                                       ArrayRef<Operation *> ops) {
   llvm::SmallDenseMap<Value, Operation *> written;
   for (Operation *op : ops) {
     SmallVector<Value> inputs, outputs;
-    collectMemory(op, inputs, outputs);
+    collectAccesses(op, inputs, outputs);
     for (Value output : outputs)
       if (!written.try_emplace(rootOf(output), op).second)
         return false;
   }
   for (Operation *op : ops) {
     SmallVector<Value> inputs, outputs;
-    collectMemory(op, inputs, outputs);
+    collectAccesses(op, inputs, outputs);
     for (Value input : inputs)
       if (Operation *writer = written.lookup(rootOf(input));
           writer && writer != op)
@@ -524,11 +550,13 @@ bool FunctionConverter::addLoops(Operation *op) {
   isKernel = isKernel && areIndependent(op, leaves);
   SmallVector<std::unique_ptr<KernelPart>> made;
   if (isKernel) {
-    for (Operation *leaf : leaves)
-      if (dependsOnGroup(leaf)) {
-        emitGroup();
-        break;
-      }
+    bool depends = llvm::any_of(
+        leaves, [&](Operation *leaf) { return dependsOnGroup(leaf); });
+    op->walk([&](memref::LoadOp load) {
+      depends |= writes.contains(rootOf(load.getMemRef()));
+    });
+    if (depends)
+      emitGroup();
     rewriter.setInsertionPoint(op);
     for (Iterations &iterations : found) {
       SmallVector<std::unique_ptr<KernelPart>> parts;
@@ -546,12 +574,13 @@ bool FunctionConverter::addLoops(Operation *op) {
     }
   }
   // The loop takes its tables along when it goes.
-  fusedTables.resize(numTables);
+  auto forgetTables =
+      llvm::make_scope_exit([&] { fusedTables.resize(numTables); });
   if (!isKernel)
     return false;
   for (Operation *leaf : leaves) {
     SmallVector<Value> inputs, outputs;
-    collectMemory(leaf, inputs, outputs);
+    collectAccesses(leaf, inputs, outputs);
     for (Value input : inputs)
       reads.insert(rootOf(input));
     for (Value output : outputs)
@@ -563,6 +592,96 @@ bool FunctionConverter::addLoops(Operation *op) {
   for (std::unique_ptr<KernelPart> &part : made)
     parts.push_back(std::move(part));
   return true;
+}
+
+LogicalResult FunctionConverter::rotateKeysBefore(AttentionOp op) {
+  ImplicitLocOpBuilder b(op.getLoc(), rewriter);
+  auto allocate = [&](ArrayRef<OpFoldResult> sizes, Type element) -> Value {
+    SmallVector<int64_t> shape;
+    SmallVector<Value> dynamic;
+    dispatchIndexOpFoldResults(sizes, dynamic, shape);
+    Value memory =
+        memref::AllocOp::create(b, MemRefType::get(shape, element), dynamic);
+    device.insert(memory);
+    return memory;
+  };
+  Value key = op.getKey();
+  RotationAttr rotation = op.getKeyRotationAttr();
+  SmallVector<Value> tables(op.getKeyRotationOperands());
+  if (AnglesAttr angles = rotation.getAngles()) {
+    Value positions = tables[0], frequencies = tables[1];
+    SmallVector<OpFoldResult> sizes =
+        memref::getMixedSizes(b, b.getLoc(), positions);
+    if (angles.getAxes())
+      sizes.erase(sizes.begin());
+    sizes.push_back(memref::getMixedSize(b, b.getLoc(), frequencies, 0));
+    tables = {allocate(sizes, b.getF32Type()), allocate(sizes, b.getF32Type())};
+    auto table = TableOp::create(
+        b, TypeRange{}, positions, frequencies, tables[0], tables[1],
+        angles.getMagnitude(), angles.getAxes(),
+        PrecisionAttr::get(b.getContext(), angles.getPrecision()));
+    rotation = RotationAttr::get(
+        b.getContext(), rotation.getPairing(), rotation.getPositionDims(),
+        rotation.getOffset(), rotation.getPairStride(),
+        rotation.getResultPairing(), rotation.getTranspose(), AnglesAttr());
+    if (failed(addToGroup(table)))
+      return failure();
+    b.setInsertionPointAfter(table);
+  }
+  Value rotated = allocate(memref::getMixedSizes(b, b.getLoc(), key),
+                           cast<MemRefType>(key.getType()).getElementType());
+  b.setInsertionPoint(op);
+  ApplyOp apply = buildApply(b, rotation, key, tables[0], tables[1], rotated);
+  if (failed(addToGroup(apply)))
+    return failure();
+  emitGroup();
+  rewriter.modifyOpInPlace(op, [&] {
+    op.getKeyMutable().assign(rotated);
+    op.getKeyRotationOperandsMutable().clear();
+    op.removeKeyRotationAttr();
+  });
+  b.setInsertionPointAfter(op);
+  memref::DeallocOp::create(b, rotated);
+  return success();
+}
+
+LogicalResult FunctionConverter::emitMmaAttention(AttentionOp op) {
+  // A block takes some queries of one head, and reads all keys that they see.
+  // With several blocks of queries each key would be rotated by each of them.
+  constexpr int64_t kQueriesOfBlock = 64;
+  std::optional<int64_t> queryDim =
+      findLoop(op.getMap(op.getQueryMutable()), Loop::query);
+  if (!op.getKeyRotationAttr() || !queryDim)
+    return emitMmaAttentionKernel(rewriter, op, kernels, target);
+  Location loc = op.getLoc();
+  OpFoldResult queries =
+      memref::getMixedSize(rewriter, loc, op.getQuery(), *queryDim);
+  std::optional<int64_t> known = getConstantIntValue(queries);
+  auto emitWithKeysBefore = [&] {
+    auto clone = cast<AttentionOp>(rewriter.clone(*op));
+    rewriter.setInsertionPoint(clone);
+    if (failed(rotateKeysBefore(clone)))
+      return failure();
+    rewriter.setInsertionPoint(clone);
+    LogicalResult result =
+        emitMmaAttentionKernel(rewriter, clone, kernels, target);
+    rewriter.eraseOp(clone);
+    return result;
+  };
+  if (known)
+    return *known > kQueriesOfBlock
+               ? emitWithKeysBefore()
+               : emitMmaAttentionKernel(rewriter, op, kernels, target);
+  Value limit = arith::ConstantIndexOp::create(rewriter, loc, kQueriesOfBlock);
+  Value isLong = arith::CmpIOp::create(rewriter, loc, arith::CmpIPredicate::ugt,
+                                       cast<Value>(queries), limit);
+  auto branch =
+      scf::IfOp::create(rewriter, loc, isLong, /*withElseRegion=*/true);
+  rewriter.setInsertionPointToStart(branch.thenBlock());
+  if (failed(emitWithKeysBefore()))
+    return failure();
+  rewriter.setInsertionPointToStart(branch.elseBlock());
+  return emitMmaAttentionKernel(rewriter, op, kernels, target);
 }
 
 LogicalResult FunctionConverter::convertAttention(AttentionOp op) {
@@ -592,6 +711,15 @@ LogicalResult FunctionConverter::convertAttention(AttentionOp op) {
   place(op.getSinksMutable());
   place(op.getQueryRotationOperandsMutable());
   place(op.getKeyRotationOperandsMutable());
+  if (canUseMma(op, target)) {
+    Value aligned = buildMmaCondition(rewriter, op);
+    auto branch = scf::IfOp::create(rewriter, op.getLoc(), aligned,
+                                    /*withElseRegion=*/true);
+    rewriter.setInsertionPointToStart(branch.thenBlock());
+    if (failed(emitMmaAttention(op)))
+      return failure();
+    rewriter.setInsertionPointToStart(branch.elseBlock());
+  }
   if (failed(emitAttentionKernel(rewriter, op, kernels, target)))
     return failure();
   rewriter.setInsertionPointAfter(op);

@@ -125,8 +125,12 @@ struct ConvertKernelsToSPIRV
     }
     bool isKernel =
         llvm::is_contained(target.getCapabilities(), spirv::Capability::Kernel);
-    for (auto module : kernels.getOps<spirv::ModuleOp>())
-      isKernel ? nameWorkgroupMemory(module) : fixOrder(module);
+    for (auto module : kernels.getOps<spirv::ModuleOp>()) {
+      if (isKernel)
+        nameWorkgroupMemory(module);
+      else
+        fixOrder(module);
+    }
   }
 };
 } // namespace

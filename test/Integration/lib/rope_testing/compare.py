@@ -16,6 +16,8 @@ class Report:
         self.failures = 0
         self.count = 0
         self.worst = defaultdict(float)
+        # The error and the bound behind each of the worst.
+        self.errors = {}
 
     def _fail(self, name, message):
         self.failures += 1
@@ -41,6 +43,8 @@ class Report:
             error = np.where(same, 0, np.where(np.isnan(error), np.inf, error))
             ratio = np.where(same, 0, error / np.maximum(bound, 1e-300))
         worst = np.unravel_index(np.argmax(ratio), ratio.shape)
+        if kind not in self.errors or ratio[worst] > self.worst[kind]:
+            self.errors[kind] = float(error[worst]), float(bound[worst])
         self.worst[kind] = max(self.worst[kind], float(ratio[worst]))
         if ratio[worst] > 1:
             index = [int(i) for i in worst]
