@@ -13,6 +13,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/GPU/Transforms/Passes.h"
+#include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Dialect/SPIRV/IR/SPIRVOps.h"
 #include "mlir/Dialect/SPIRV/Transforms/Passes.h"
@@ -125,9 +126,12 @@ void rope::buildKernelsToBinaryPipeline(
   // Launches verify before this nest and after it, not within.
   OpPassManager &kernels = pm.nest<gpu::GPUModuleOp>();
   kernels.addPass(createApproximateMath());
-  // Its memory has no bf16: see KernelBuffer.
-  if (api == GPUApi::vulkan)
+  if (api == GPUApi::vulkan) {
+    // Its memory has no bf16: see KernelBuffer.
     kernels.addPass(createExpandBF16());
+    // Nothing is fused later.
+    kernels.addPass(math::createMathUpliftToFMA());
+  }
   kernels.addPass(createCanonicalizerPass());
   kernels.addPass(createCSEPass());
   SpecializeKernelsOptions specialize;
