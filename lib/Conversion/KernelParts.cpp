@@ -238,9 +238,13 @@ public:
                 : OpFoldResult(host.getIndexAttr(numPairs / width));
     numHeads = product(host, headSizes);
     OpFoldResult rows = times(host, product(host, positionSizes), units);
-    // A thread that rotates several heads makes or loads cosine and sine once,
-    // but there must be threads enough to fill the device several times.
-    OpFoldResult enough = host.getIndexAttr(int64_t(target.processors) * 4096);
+    // A thread that rotates two heads makes or loads cosine and sine once for
+    // both. More heads a thread leave too few bytes in flight: of the speed of
+    // copying 65536 tokens of 32 and 8 heads of 128 channels in bf16, threads
+    // of 1, 2, 4 and 8 heads reached 0.85, 0.99, 0.97 and 0.95 on an H200; one
+    // head each is faster as long as the device is not full, 3.7 in place of
+    // 4.0 us for 128 tokens.
+    OpFoldResult enough = host.getIndexAttr(int64_t(target.processors) * 512);
     OpFoldResult perThread = host.getIndexAttr(1);
     OpFoldResult all = times(host, rows, numHeads);
     auto knownAll = getConstantIntValue(all);
@@ -353,7 +357,7 @@ public:
   }
 
 private:
-  static constexpr int64_t kMaxHeadsPerThread = 8;
+  static constexpr int64_t kMaxHeadsPerThread = 2;
 
   static SmallVector<Value> numbers(KernelBuilder &b,
                                     ArrayRef<OpFoldResult> sizes) {
