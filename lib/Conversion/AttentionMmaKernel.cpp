@@ -32,6 +32,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Matchers.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -122,18 +123,24 @@ static std::optional<Tiling> getTiling(AttentionOp op,
     if (count <= 0 || count % kK != 0 || count > 256)
       return std::nullopt;
   int64_t capacity = capacityOf(target);
-  if (const char *e = getenv("MMA_TILING")) {
-    int keeps;
-    sscanf(e, "%ld,%ld,%d", &tiling.rowTiles, &tiling.keys, &keeps);
-    tiling.keepsQueries = keeps;
-    return tiling;
-  }
   while (tiling.size(capacity) > capacity) {
     if (tiling.keys == kK)
       return std::nullopt;
     tiling.keys /= 2;
   }
   return tiling;
+}
+
+/// A tiling of more rows, which reads tiles half as often, if accumulators fit
+/// in registers. Queries do not besides.
+static std::optional<Tiling> getTallTiling(const Tiling &tiling) {
+  if (tiling.channels > 128 || tiling.valueChannels > 128)
+    return std::nullopt;
+  Tiling tall = tiling;
+  tall.rowTiles = 2;
+  tall.keys = 64;
+  tall.keepsQueries = true;
+  return tall;
 }
 
 bool rope::canUseMma(AttentionOp op, const GPUTarget &target) {
@@ -203,8 +210,8 @@ Value rope::buildMmaCondition(OpBuilder &host, AttentionOp op) {
       if (known != 1 && count != 1)
         join(arith::MulIOp::create(b, stride, size));
   }
-  Value low = arith::AndIOp::create(b, bits,
-                                    arith::ConstantIndexOp::create(b, 15));
+  Value low =
+      arith::AndIOp::create(b, bits, arith::ConstantIndexOp::create(b, 15));
   return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, low,
                                arith::ConstantIndexOp::create(b, 0));
 }
@@ -224,7 +231,6 @@ public:
         element(cast<FloatType>(elementOf(op.getQuery()))) {}
 
   void emit();
-  OpFoldResult hostBlocks();
 
 private:
   enum class RotationKind { none, inPlace, byElement };
@@ -287,9 +293,7 @@ private:
   Value fma(Value x, Value y, Value z);
   Value overQuad(Value x, llvm::function_ref<Value(Value, Value)> combine);
   Value anyInBlock(Value condition);
-  Value maximum(Value x, Value y) {
-    return LLVM::MaxNumOp::create(b, x, y);
-  }
+  Value maximum(Value x, Value y) { return LLVM::MaxNumOp::create(b, x, y); }
   /// What 2^ is taken of is added to: the negated maximum, 0 where all scores
   /// are minus infinity.
   Value negated(Value maximum);
@@ -329,27 +333,6 @@ private:
 };
 } // namespace
 
-static int64_t ceilDiv(int64_t x, int64_t y) { return (x + y - 1) / y; }
-
-OpFoldResult MmaAttention::hostBlocks() {
-  ImplicitLocOpBuilder h(b.getLoc(), b.getHost());
-  auto materialize = [&](OpFoldResult x) {
-    return getValueOrCreateConstantIndexOp(h, h.getLoc(), x);
-  };
-  OpFoldResult queries = parts.hostSize(Loop::query),
-               heads = parts.hostSize(Loop::head),
-               batches = parts.hostSize(Loop::batch);
-  std::optional<int64_t> i = getConstantIntValue(queries),
-                         n = getConstantIntValue(heads),
-                         m = getConstantIntValue(batches);
-  if (i && n && m)
-    return h.getIndexAttr(ceilDiv(*i, tiling.rows()) * *n * *m);
-  Value rows = materialize(h.getIndexAttr(tiling.rows()));
-  Value blocks = arith::CeilDivUIOp::create(h, materialize(queries), rows);
-  blocks = arith::MulIOp::create(h, blocks, materialize(heads));
-  return Value(arith::MulIOp::create(h, blocks, materialize(batches)));
-}
-
 Value MmaAttention::readId(bool again, StringRef name, Value id) {
   if (!again)
     return b.createOrFold<arith::IndexCastOp>(b.getI32Type(), id);
@@ -369,12 +352,12 @@ void MmaAttention::emitIndices(bool again) {
   // Blocks of late queries have most to do where masks are causal: they start
   // first, so that small ones fill the gaps at the end.
   Value numQueries = narrow(parts.size(Loop::query));
-  Value blocks = b.div(b.add(numQueries, b.i32(tiling.rows() - 1)),
-                       b.i32(tiling.rows()));
-  SmallVector<Value> at = b.delinearize(
-      readId(again, "ctaid.x", b.blockId()),
-      {narrow(parts.size(Loop::batch)), narrow(parts.size(Loop::head)),
-       blocks});
+  Value blocks =
+      b.div(b.add(numQueries, b.i32(tiling.rows() - 1)), b.i32(tiling.rows()));
+  SmallVector<Value> at =
+      b.delinearize(readId(again, "ctaid.x", b.blockId()),
+                    {narrow(parts.size(Loop::batch)),
+                     narrow(parts.size(Loop::head)), blocks});
   indices[Loop::batch] = wide(at[0]);
   indices[Loop::head] = wide(at[1]);
   Value block = b.sub(b.sub(blocks, b.i32(1)), at[2]);
@@ -393,14 +376,14 @@ void MmaAttention::emitIndices(bool again) {
                                sharedPointer, ValueRange{offset});
   };
   // Lanes give the addresses of the rows of four matrices of 8 x 8: of keys
-  // 8 x 16 and the next 8, of queries 16 x 8 and the next 8, of values the same,
-  // transposed.
+  // 8 x 16 and the next 8, of queries 16 x 8 and the next 8, of values the
+  // same, transposed.
   Value row = b.rem(lane, b.i32(8)), matrix = b.div(lane, b.i32(8));
   Value odd = b.mul(b.rem(matrix, b.i32(2)), b.i32(8));
   Value upper = b.mul(b.div(matrix, b.i32(2)), b.i32(8));
   keyPointer = base(b.add(row, upper), tiling.keyPitch(), odd);
-  Value ownRow = b.add(b.mul(warp, b.i32(kM * tiling.rowTiles)),
-                       b.add(row, odd));
+  Value ownRow =
+      b.add(b.mul(warp, b.i32(kM * tiling.rowTiles)), b.add(row, odd));
   queryPointer = pointerAt(base(ownRow, tiling.keyPitch(), upper), queryOffset);
   valuePointer = pointerAt(base(b.add(row, odd), tiling.valuePitch(), upper),
                            tiling.valueOffset());
@@ -417,13 +400,12 @@ void MmaAttention::emitIndices(bool again) {
   isQuery.clear();
   firstKey.clear();
   numKeys.clear();
-  row = b.add(b.mul(warp, b.i32(kM * tiling.rowTiles)),
-              b.div(lane, b.i32(4)));
+  row = b.add(b.mul(warp, b.i32(kM * tiling.rowTiles)), b.div(lane, b.i32(4)));
   row = b.add(row, first);
   for (int64_t i = 0; i < numRows(); ++i) {
     Value query = b.add(row, b.i32(i * 8));
-    isQuery.push_back(arith::CmpIOp::create(b, arith::CmpIPredicate::sle, query,
-                                            last));
+    isQuery.push_back(
+        arith::CmpIOp::create(b, arith::CmpIPredicate::sle, query, last));
     query = b.min(query, last);
     queries.push_back(query);
     // Of one query the range is exact.
@@ -503,42 +485,40 @@ void MmaAttention::rotateTile(const AttentionRotation &rotation, bool aligned,
   int64_t second = isHalf ? attr.getPairStride().value_or(pairs) : kChunk;
   auto stored = VectorType::get({kChunk}, element);
   auto widened = VectorType::get({kChunk}, b.getF32Type());
-  b.forLoop(
-      thread, b.i32(rows * units), b.i32(kThreads), [&](Value number) {
-        SmallVector<Value> at =
-            b.delinearize(number, {b.i32(rows), b.i32(units)});
-        Value rowNumber = wide(b.min(b.add(first, at[0]), last));
-        AttentionRotation::Row row =
-            rotation.row(indices.with(loop, rowNumber), Value());
-        SmallVector<CosSin> angles = rotation.cosSin(
-            row, wide(b.mul(at[1], b.i32(kChunk))), kChunk, aligned);
-        Value address = wide(
-            b.add(b.add(b.mul(at[0], b.i32(tiling.keyPitch())),
-                        b.mul(at[1], b.i32(isHalf ? kChunk : 2 * kChunk))),
-                  b.i32(offset + attr.getOffset())));
-        Value addresses[] = {address, b.add(address, b.index(second))};
-        SmallVector<Value> x;
-        for (Value from : addresses) {
-          Value chunk = vector::LoadOp::create(b, stored, shared, from,
-                                               /*nontemporal=*/false,
-                                               llvm::MaybeAlign(16));
-          chunk = arith::ExtFOp::create(b, widened, chunk);
-          for (int64_t i = 0; i < kChunk; ++i)
-            x.push_back(vector::ExtractOp::create(b, chunk, i));
-        }
-        for (int64_t i = 0; i < kChunk; ++i) {
-          Value &u = x[isHalf ? i : 2 * i];
-          Value &v = x[isHalf ? i + kChunk : 2 * i + 1];
-          std::tie(u, v) = rotation.rotate(u, v, angles[i]);
-        }
-        for (auto [i, to] : llvm::enumerate(addresses)) {
-          Value chunk = vector::FromElementsOp::create(
-              b, widened, ArrayRef(x).slice(i * kChunk, kChunk));
-          chunk = arith::TruncFOp::create(b, stored, chunk);
-          vector::StoreOp::create(b, chunk, shared, to, /*nontemporal=*/false,
-                                  llvm::MaybeAlign(16));
-        }
-      });
+  b.forLoop(thread, b.i32(rows * units), b.i32(kThreads), [&](Value number) {
+    SmallVector<Value> at = b.delinearize(number, {b.i32(rows), b.i32(units)});
+    Value rowNumber = wide(b.min(b.add(first, at[0]), last));
+    AttentionRotation::Row row =
+        rotation.row(indices.with(loop, rowNumber), Value());
+    SmallVector<CosSin> angles = rotation.cosSin(
+        row, wide(b.mul(at[1], b.i32(kChunk))), kChunk, aligned);
+    Value address =
+        wide(b.add(b.add(b.mul(at[0], b.i32(tiling.keyPitch())),
+                         b.mul(at[1], b.i32(isHalf ? kChunk : 2 * kChunk))),
+                   b.i32(offset + attr.getOffset())));
+    Value addresses[] = {address, b.add(address, b.index(second))};
+    SmallVector<Value> x;
+    for (Value from : addresses) {
+      Value chunk =
+          vector::LoadOp::create(b, stored, shared, from,
+                                 /*nontemporal=*/false, llvm::MaybeAlign(16));
+      chunk = arith::ExtFOp::create(b, widened, chunk);
+      for (int64_t i = 0; i < kChunk; ++i)
+        x.push_back(vector::ExtractOp::create(b, chunk, i));
+    }
+    for (int64_t i = 0; i < kChunk; ++i) {
+      Value &u = x[isHalf ? i : 2 * i];
+      Value &v = x[isHalf ? i + kChunk : 2 * i + 1];
+      std::tie(u, v) = rotation.rotate(u, v, angles[i]);
+    }
+    for (auto [i, to] : llvm::enumerate(addresses)) {
+      Value chunk = vector::FromElementsOp::create(
+          b, widened, ArrayRef(x).slice(i * kChunk, kChunk));
+      chunk = arith::TruncFOp::create(b, stored, chunk);
+      vector::StoreOp::create(b, chunk, shared, to, /*nontemporal=*/false,
+                              llvm::MaybeAlign(16));
+    }
+  });
 }
 
 /// Rotates rows on their way to workgroup memory, channel by channel.
@@ -607,10 +587,10 @@ void MmaAttention::startKeys(Value start, bool isCut) {
 void MmaAttention::finishKeys(Value start) {
   if (keyKind != RotationKind::inPlace)
     return;
-  rotateTile(*parts.keyRotation,
-             hasChunksOfTables(op.getKeyRotationAttr(),
-                               op.getKeyRotationOperands()),
-             Loop::key, start, lastKey, tiling.keys, 0);
+  rotateTile(
+      *parts.keyRotation,
+      hasChunksOfTables(op.getKeyRotationAttr(), op.getKeyRotationOperands()),
+      Loop::key, start, lastKey, tiling.keys, 0);
   b.barrier();
 }
 
@@ -743,8 +723,8 @@ void MmaAttention::mask(MutableArrayRef<Value> scores, Value start) {
           b, arith::CmpIPredicate::ult,
           b.add(number, b.i32(column / 2 * kN + column % 2)), numKeys[row]);
       Value &score = at(scores, row, column);
-      score = arith::SelectOp::create(b, isVisible, score,
-                                      parts.minusInfinity());
+      score =
+          arith::SelectOp::create(b, isVisible, score, parts.minusInfinity());
     }
   }
 }
@@ -755,7 +735,7 @@ void MmaAttention::mask(MutableArrayRef<Value> scores, Value start) {
 SmallVector<Value> MmaAttention::emitScores(Value start, bool mayBePlain) {
   SmallVector<Value> scores = emitProducts();
   if (isScaled) {
-      Value key = b.add(start, b.mul(laneInQuad, b.i32(2)));
+    Value key = b.add(start, b.mul(laneInQuad, b.i32(2)));
     for (int64_t column = 0; column < columns(); ++column) {
       Value number =
           b.min(b.add(key, b.i32(column / 2 * kN + column % 2)), lastKey);
@@ -771,9 +751,9 @@ SmallVector<Value> MmaAttention::emitScores(Value start, bool mayBePlain) {
     mask(scores, start);
     return scores;
   }
-  Value isCut = arith::OrIOp::create(
-      b, b.less(start, allFrom),
-      b.less(allTo, b.add(start, b.i32(tiling.keys))));
+  Value isCut =
+      arith::OrIOp::create(b, b.less(start, allFrom),
+                           b.less(allTo, b.add(start, b.i32(tiling.keys))));
   auto branch = scf::IfOp::create(b, ValueRange(scores).getTypes(), isCut,
                                   /*addThenBlock=*/true,
                                   /*addElseBlock=*/true);
@@ -798,12 +778,12 @@ Value MmaAttention::fma(Value x, Value y, Value z) {
 }
 
 /// Combines what the four threads of a row have.
-Value MmaAttention::overQuad(
-    Value x, llvm::function_ref<Value(Value, Value)> combine) {
+Value MmaAttention::overQuad(Value x,
+                             llvm::function_ref<Value(Value, Value)> combine) {
   for (int32_t distance : {1, 2}) {
-    Value other = gpu::ShuffleOp::create(b, x, distance, 32,
-                                         gpu::ShuffleMode::XOR)
-                      .getShuffleResult();
+    Value other =
+        gpu::ShuffleOp::create(b, x, distance, 32, gpu::ShuffleMode::XOR)
+            .getShuffleResult();
     x = combine(x, other);
   }
   return x;
@@ -811,9 +791,8 @@ Value MmaAttention::overQuad(
 
 /// Whether a condition holds for a thread of the block. All wait for it.
 Value MmaAttention::anyInBlock(Value condition) {
-  Value inWarp =
-      NVVM::VoteSyncOp::create(b, b.getI1Type(), b.i32(-1), condition,
-                               NVVM::VoteSyncKind::any);
+  Value inWarp = NVVM::VoteSyncOp::create(b, b.getI1Type(), b.i32(-1),
+                                          condition, NVVM::VoteSyncKind::any);
   inWarp = arith::ExtUIOp::create(b, b.getI32Type(), inWarp);
   b.ifThen(arith::CmpIOp::create(b, arith::CmpIPredicate::eq, lane, b.i32(0)),
            [&] { memref::StoreOp::create(b, inWarp, flags, wide(warp)); });
@@ -838,12 +817,13 @@ Value MmaAttention::negated(Value maximum) {
 //===----------------------------------------------------------------------===//
 
 void MmaAttention::emitMain() {
-  // The last tile, which may be cut off, starts at `top`.
+  // The last tile, which may be cut off, starts at `top`; below `from` if there
+  // is none.
   Value span = b.max(b.sub(to, from), b.i32(0));
-  Value top = b.div(b.sub(span, b.i32(1)), b.i32(tiling.keys));
-  top = b.add(from, b.mul(top, b.i32(tiling.keys)));
+  Value count = b.div(b.add(span, b.i32(tiling.keys - 1)), b.i32(tiling.keys));
+  Value top = b.add(from, b.mul(b.sub(count, b.i32(1)), b.i32(tiling.keys)));
   auto startFirst = [&] {
-    b.ifThen(b.less(b.i32(0), span), [&] { startKeys(top, /*isCut=*/true); });
+    b.ifThen(b.less(from, to), [&] { startKeys(top, /*isCut=*/true); });
     commit();
   };
   bool isBeside = queryOffset != 0;
@@ -858,7 +838,8 @@ void MmaAttention::emitMain() {
   SmallVector<Value> state;
   Value initial = parts.initialMax(indices[Loop::head]);
   if (op.getSinks())
-    initial = arith::MulFOp::create(b, initial, parts.real(llvm::numbers::log2e));
+    initial =
+        arith::MulFOp::create(b, initial, parts.real(llvm::numbers::log2e));
   state.append(numRows(), initial);
   // One thread of each row has the sink.
   auto isFirstInQuad = [&] {
@@ -875,9 +856,9 @@ void MmaAttention::emitMain() {
 
   Value scale = parts.real(factor);
   state = b.forLoop(
-      b.i32(0), span, b.i32(tiling.keys), state,
-      [&](Value distance, ValueRange values) {
-        Value start = b.sub(top, distance);
+      b.sub(b.i32(0), top), b.sub(b.i32(1), from), b.i32(tiling.keys), state,
+      [&](Value below, ValueRange values) {
+        Value start = b.sub(b.i32(0), below);
         SmallVector<Value> maxima(values.take_front(numRows()));
         SmallVector<Value> sums(values.slice(numRows(), numRows()));
         SmallVector<Value> acc(values.drop_front(2 * numRows()));
@@ -885,9 +866,7 @@ void MmaAttention::emitMain() {
         // Keys are there, the values before are done with.
         await();
         finishKeys(start);
-        startValues(start,
-                    arith::CmpIOp::create(b, arith::CmpIPredicate::eq,
-                                          distance, b.i32(0)));
+        startValues(start, b.less(to, b.add(start, b.i32(tiling.keys))));
         commit();
         SmallVector<Value> scores = emitScores(start, /*mayBePlain=*/true);
         // Values are there, the keys done with.
@@ -904,11 +883,10 @@ void MmaAttention::emitMain() {
             most = maximum(most, at(scores, row, column));
           most =
               overQuad(most, [&](Value x, Value y) { return maximum(x, y); });
-          Value next = maximum(maxima[row],
-                               arith::MulFOp::create(b, most, scale));
+          Value next =
+              maximum(maxima[row], arith::MulFOp::create(b, most, scale));
           Value less = negated(next);
-          Value correction =
-              exp2(arith::AddFOp::create(b, maxima[row], less));
+          Value correction = exp2(arith::AddFOp::create(b, maxima[row], less));
           maxima[row] = next;
           corrections.push_back(correction);
           Value sum = arith::MulFOp::create(b, sums[row], correction);
@@ -967,16 +945,16 @@ void MmaAttention::emitMain() {
   for (auto [i, x] : llvm::enumerate(acc)) {
     int64_t row = int64_t(i) / (accTiles * 4) * 2 + (i / 2) % 2;
     Value zero = arith::MulFOp::create(b, x, parts.real(0.0));
-    Value isNone = arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, zero,
-                                         zero);
+    Value isNone =
+        arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, zero, zero);
     Value hasSum = arith::CmpFOp::create(b, arith::CmpFPredicate::ORD,
                                          sums[row], sums[row]);
     Value spoils = arith::AndIOp::create(b, isNone, hasSum);
-    isSpoilt = isSpoilt ? Value(arith::OrIOp::create(b, isSpoilt, spoils))
-                        : spoils;
+    isSpoilt =
+        isSpoilt ? Value(arith::OrIOp::create(b, isSpoilt, spoils)) : spoils;
   }
-  b.ifThen(anyInBlock(isSpoilt), [&] { emitCareful(); },
-           [&] { emitResults(acc); });
+  b.ifThen(
+      anyInBlock(isSpoilt), [&] { emitCareful(); }, [&] { emitResults(acc); });
 }
 
 //===----------------------------------------------------------------------===//
@@ -1013,10 +991,10 @@ void MmaAttention::emitResults(ArrayRef<Value> acc) {
   // By way of workgroup memory, so that threads next to each other write chunks
   // next to each other.
   int64_t pitch = tiling.valuePitch();
-  Value row = b.add(b.mul(warp, b.i32(kM * tiling.rowTiles)),
-                    b.div(lane, b.i32(4)));
-  Value address = wide(
-      b.add(b.mul(row, b.i32(pitch)), b.mul(laneInQuad, b.i32(2))));
+  Value row =
+      b.add(b.mul(warp, b.i32(kM * tiling.rowTiles)), b.div(lane, b.i32(4)));
+  Value address =
+      wide(b.add(b.mul(row, b.i32(pitch)), b.mul(laneInQuad, b.i32(2))));
   for (int64_t row = 0; row < numRows(); ++row)
     for (int64_t tile = 0; tile < accTiles; ++tile) {
       ArrayRef<Value> two = ArrayRef(results).slice(
@@ -1041,12 +1019,11 @@ void MmaAttention::emitResults(ArrayRef<Value> acc) {
             b.delinearize(number, {b.i32(tiling.rows()), b.i32(chunks)});
         Value query = b.add(first, at[0]);
         Value channel = b.mul(at[1], b.i32(kChunk));
-        Value isQuery = arith::CmpIOp::create(b, arith::CmpIPredicate::sle,
-                                              query, last);
+        Value isQuery =
+            arith::CmpIOp::create(b, arith::CmpIPredicate::sle, query, last);
         b.ifThen(isQuery, [&] {
           Value chunk = vector::LoadOp::create(
-              b, type, shared,
-              wide(b.add(b.mul(at[0], b.i32(pitch)), channel)),
+              b, type, shared, wide(b.add(b.mul(at[0], b.i32(pitch)), channel)),
               /*nontemporal=*/false, llvm::MaybeAlign(16));
           vector::StoreOp::create(
               b, chunk, buffer.memref,
@@ -1088,10 +1065,9 @@ void MmaAttention::emitCareful() {
       Value half = bitAnd(x, 0xffffu << shift);
       Value isFinite = is(arith::CmpIPredicate::ne,
                           bitAnd(x, exponent << shift), exponent << shift);
-      Value isPositive = is(arith::CmpIPredicate::ne, half,
-                            (exponent | 0x8000u) << shift);
-      Value isNegative =
-          is(arith::CmpIPredicate::ne, half, exponent << shift);
+      Value isPositive =
+          is(arith::CmpIPredicate::ne, half, (exponent | 0x8000u) << shift);
+      Value isNegative = is(arith::CmpIPredicate::ne, half, exponent << shift);
       Value mark = select(isFinite, b.i32(0), constant(one << shift));
       auto join = [&](Value &to, Value part) {
         to = to ? Value(arith::OrIOp::create(b, to, part)) : part;
@@ -1111,11 +1087,9 @@ void MmaAttention::emitCareful() {
     less.push_back(negated(maxima[row]));
   }
   b.forLoop(
-      b.i32(0), b.i32(tiling.valueChannels), b.i32(2 * kN),
-      [&](Value channel) {
-        Value pointer =
-            LLVM::GEPOp::create(b, valuePointer.getType(), element,
-                                valuePointer, ValueRange{channel});
+      b.i32(0), b.i32(tiling.valueChannels), b.i32(2 * kN), [&](Value channel) {
+        Value pointer = LLVM::GEPOp::create(b, valuePointer.getType(), element,
+                                            valuePointer, ValueRange{channel});
         SmallVector<Value> state(tiling.rowTiles * 2 * 4, parts.real(0.0));
         state = b.forLoop(
             from, to, b.i32(tiling.keys), state,
@@ -1177,16 +1151,15 @@ void MmaAttention::emitCareful() {
               return acc;
             });
         for (auto [i, x] : llvm::enumerate(state))
-          x = arith::MulFOp::create(b, x,
-                                    inverses[i / 8 * 2 + (i / 2) % 2]);
+          x = arith::MulFOp::create(b, x, inverses[i / 8 * 2 + (i / 2) % 2]);
         storePairs(channel, state, 2);
       });
 }
 
 void MmaAttention::emit() {
   int64_t capacity = capacityOf(b.getTarget());
-  auto space = gpu::AddressSpaceAttr::get(b.getContext(),
-                                          gpu::AddressSpace::Workgroup);
+  auto space =
+      gpu::AddressSpaceAttr::get(b.getContext(), gpu::AddressSpace::Workgroup);
   queryOffset = tiling.queryOffset(capacity);
   if (tiling.size(capacity) <= capacity) {
     shared = b.workgroupMemory(tiling.size(capacity), element);
@@ -1205,9 +1178,8 @@ void MmaAttention::emit() {
   address = arith::IndexCastOp::create(b, b.getI64Type(), address);
   sharedPointer = LLVM::IntToPtrOp::create(
       b,
-      LLVM::LLVMPointerType::get(b.getContext(),
-                                 static_cast<unsigned>(
-                                     NVVM::NVVMMemorySpace::Shared)),
+      LLVM::LLVMPointerType::get(
+          b.getContext(), static_cast<unsigned>(NVVM::NVVMMemorySpace::Shared)),
       address);
 
   // Scores are multiplied as they are raised to powers. Maxima are then those
@@ -1223,27 +1195,83 @@ void MmaAttention::emit() {
   emitMain();
 }
 
-LogicalResult rope::emitMmaAttentionKernel(RewriterBase &host, AttentionOp op,
-                                           gpu::GPUModuleOp kernels,
-                                           const GPUTarget &target) {
-  // Warp-specialised kernels for wgmma and bulk copies (sm_90a) would be
-  // chosen here.
-  std::optional<Tiling> tiling = getTiling(op, target);
-  if (!tiling)
-    return failure();
+/// The size of a loop, on the host.
+static Value hostSize(ImplicitLocOpBuilder &h, AttentionOp op, Loop loop) {
+  for (OpOperand *operand : op.getMappedOperands())
+    if (std::optional<int64_t> dim = findLoop(op.getMap(*operand), loop))
+      if (matchMapResult(op.getMap(*operand).getResult(*dim))->group == 1)
+        return h.createOrFold<memref::DimOp>(operand->get(), *dim);
+  return arith::ConstantIndexOp::create(h, 1);
+}
+
+static Value hostBlocks(OpBuilder &host, AttentionOp op, const Tiling &tiling) {
+  ImplicitLocOpBuilder h(op.getLoc(), host);
+  Value blocks = h.createOrFold<arith::CeilDivUIOp>(
+      hostSize(h, op, Loop::query),
+      arith::ConstantIndexOp::create(h, tiling.rows()));
+  for (Loop loop : {Loop::head, Loop::batch})
+    blocks = h.createOrFold<arith::MulIOp>(blocks, hostSize(h, op, loop));
+  return blocks;
+}
+
+/// Whether blocks of `tall` keep the device busy and have rows to fill them.
+static Value fillsDevice(OpBuilder &host, AttentionOp op, const Tiling &tall,
+                         const GPUTarget &target) {
+  ImplicitLocOpBuilder h(op.getLoc(), host);
+  auto exceeds = [&](Value x, int64_t bound) {
+    return h.createOrFold<arith::CmpIOp>(
+        arith::CmpIPredicate::ugt, x, arith::ConstantIndexOp::create(h, bound));
+  };
+  return h.createOrFold<arith::AndIOp>(
+      exceeds(hostBlocks(host, op, tall), target.processors - 1),
+      exceeds(hostSize(h, op, Loop::query), tall.rows() / 2));
+}
+
+static void emitKernel(RewriterBase &host, AttentionOp op,
+                       gpu::GPUModuleOp kernels, const GPUTarget &target,
+                       const Tiling &tiling) {
   KernelBuilder b(host, op.getLoc(), kernels, "attention_mma", target,
                   kThreads);
   AttentionParts parts(b, op);
-  MmaAttention kernel(b, parts, *tiling);
+  MmaAttention kernel(b, parts, tiling);
   kernel.emit();
-  gpu::LaunchFuncOp launch = b.launch(kernel.hostBlocks());
-  int64_t capacity = capacityOf(target), size = tiling->size(capacity);
-  if (size > capacity) {
-    OpBuilder::InsertionGuard guard(host);
-    host.setInsertionPoint(launch);
-    launch.getDynamicSharedMemorySizeMutable().assign(
-        arith::ConstantIntOp::create(host, op.getLoc(), host.getI32Type(),
-                                     2 * size));
+  OpFoldResult blocks = hostBlocks(host, op, tiling);
+  // Every device with these instructions has this much, where it is asked for.
+  int64_t capacity = capacityOf(target), size = tiling.size(capacity);
+  Value bytes;
+  if (size > capacity)
+    bytes = arith::ConstantIntOp::create(host, op.getLoc(), host.getI32Type(),
+                                         2 * size);
+  gpu::LaunchFuncOp launch = b.launch(blocks);
+  if (bytes)
+    launch.getDynamicSharedMemorySizeMutable().assign(bytes);
+}
+
+LogicalResult rope::emitMmaAttentionKernel(RewriterBase &host, AttentionOp op,
+                                           gpu::GPUModuleOp kernels,
+                                           const GPUTarget &target) {
+  // Kernels for wgmma and bulk copies (sm_90a) would be chosen here.
+  std::optional<Tiling> tiling = getTiling(op, target);
+  if (!tiling)
+    return failure();
+  std::optional<Tiling> tall = getTallTiling(*tiling);
+  if (!tall) {
+    emitKernel(host, op, kernels, target, *tiling);
+    return success();
   }
+  // Many rows in few blocks would leave processors idle.
+  Value isTall = fillsDevice(host, op, *tall, target);
+  APInt known;
+  if (matchPattern(isTall, m_ConstantInt(&known))) {
+    emitKernel(host, op, kernels, target, known.isZero() ? *tiling : *tall);
+    return success();
+  }
+  auto branch = scf::IfOp::create(host, op.getLoc(), isTall,
+                                  /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(host);
+  host.setInsertionPointToStart(branch.thenBlock());
+  emitKernel(host, op, kernels, target, *tall);
+  host.setInsertionPointToStart(branch.elseBlock());
+  emitKernel(host, op, kernels, target, *tiling);
   return success();
 }

@@ -30,9 +30,9 @@ SmallVector<Value> getMmaAligned(AttentionOp op);
 /// Whether what getMmaAligned lists is aligned, as code of the host.
 Value buildMmaCondition(OpBuilder &host, AttentionOp op);
 
-/// Builds a kernel that computes `op`, for which canUseMma holds and needsTables
-/// (AttentionParts.h) does not, and its launch at the insertion point of
-/// `host`. `op` stays, for the caller to erase.
+/// Builds a kernel that computes `op`, for which canUseMma holds and
+/// needsTables (AttentionParts.h) does not, and its launch at the insertion
+/// point of `host`. `op` stays, for the caller to erase.
 LogicalResult emitMmaAttentionKernel(RewriterBase &host, AttentionOp op,
                                      gpu::GPUModuleOp kernels,
                                      const GPUTarget &target);

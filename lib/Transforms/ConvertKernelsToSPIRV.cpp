@@ -101,12 +101,17 @@ static void nameWorkgroupMemory(spirv::ModuleOp module) {
   }
 }
 
-/// Says that sums and products are meant as they stand. Drivers would else take
-/// (x + y) - y for x, which rounds x here.
-static void keepArithmetic(spirv::ModuleOp module) {
-  module.walk([](Operation *op) {
-    if (isa<spirv::FAddOp, spirv::FDivOp, spirv::FMulOp, spirv::FSubOp>(op))
-      op->setAttr("no_contraction", UnitAttr::get(op->getContext()));
+/// Says that what was written is computed. Drivers for Vulkan may otherwise
+/// take floats for real numbers: Mesa's make x of (x + c) - c, which is how
+/// functions round. Products and sums that may be fused were made one operation
+/// before.
+static void fixOrder(spirv::ModuleOp module) {
+  auto name = StringAttr::get(module.getContext(), "no_contraction");
+  auto unit = UnitAttr::get(module.getContext());
+  module.walk([&](Operation *op) {
+    if (isa<spirv::FAddOp, spirv::FSubOp, spirv::FMulOp, spirv::FDivOp,
+            spirv::FNegateOp, spirv::FRemOp, spirv::GLFmaOp>(op))
+      op->setDiscardableAttr(name, unit);
   });
 }
 
@@ -145,13 +150,13 @@ struct ConvertKernelsToSPIRV
                            builder.getUnitAttr());
       func.erase();
     }
-    bool isOpenCL =
+    bool isKernel =
         llvm::is_contained(target.getCapabilities(), spirv::Capability::Kernel);
     for (auto module : kernels.getOps<spirv::ModuleOp>()) {
-      if (isOpenCL)
+      if (isKernel)
         nameWorkgroupMemory(module);
       else
-        keepArithmetic(module);
+        fixOrder(module);
     }
   }
 };

@@ -12,7 +12,8 @@ import os
 import sys
 
 import numpy as np
-from rope_testing import gpu
+from rope_testing import gpu, ptx
+from rope_testing.attentions import Attention
 from rope_testing.compare import Report
 from rope_testing.memory import in_child
 
@@ -27,27 +28,55 @@ TARGETS = [("cuda", "sm_80", 8), ("cuda", "sm_90", 24), ("vulkan", "", 8)]
 SIZES = [(1, 1, 1), (2, 2, 2), (1, 5, 5), (2, 1, 70), (1, 65, 65), (0, 3, 3), (2, 0, 4), (2, 3, 0), (1, 40, 9)]
 
 
+def attempt(report, case, function, *arguments):
+    """A check that may raise: other cases go on."""
+    try:
+        function(*arguments)
+    except (gpu.GPUError, ptx.PTXError) as error:
+        report.true(f"{case}", False, f"{error}")
+
+
 def check_rotations(target, chip, step, report):
     for start, cases in enumerate((test_apply.cases(), test_table.cases())):
-        # Mesa's driver has f64, devices need not.
         chosen = list(cases)[start::step]
         module = gpu.load("".join(case.ir() for case in chosen), target, chip=chip)
         for i, case in enumerate(chosen):
-            case.check(module, report, np.random.default_rng(i))
+            attempt(report, case, case.check, module, report, np.random.default_rng(i))
         print(f"{target} {chip}: {len(chosen)} of {type(chosen[0]).__name__}")
 
 
 def check_attention(target, chip, step, report):
     rng = np.random.default_rng(4)
-    chosen = test_attention.CASES[:: max(1, step // 4)]
+    chosen = test_attention.CASES[1 :: max(1, step // 4)]
     module = gpu.load("".join(case.text() for case in chosen), target, chip=chip)
     for case in chosen:
         static = dict(case.lengths_known)
         sizes = [(static["b"], static["i"], static["j"])] if static else SIZES
         for batches, queries, keys in sizes:
             if "b" in case.query or batches == 1:
-                case.run(module, report, batches, queries, keys, rng)
+                attempt(report, case, case.run, module, report, batches, queries, keys, rng)
     print(f"{target} {chip}: {len(chosen)} of Attention")
+
+
+MATRICES = [
+    Attention("turned", type="bf16", channels=64, value_channels=64, group=2, causal=True, rotate="qk"),
+    Attention("angles", type="f16", channels=128, value_channels=128, group=4, causal=True, rotate="qk angles",
+              log_sum_exp=True),
+    Attention("cap", type="bf16", heads=2, channels=64, value_channels=64, window=20, causal=True, cap=5.0),
+    Attention("mask", type="bf16", heads=2, channels=64, value_channels=64, sinks=True, lengths=True,
+              masks=("b1ij:i1",)),
+]  # fmt: skip
+
+
+def check_matrix_units(chip, report):
+    """Attention by mma.sync."""
+    module = gpu.load("".join(case.text() for case in MATRICES), "cuda", chip=chip)
+    rng = np.random.default_rng(5)
+    for case in MATRICES:
+        for sizes in ((1, 5, 5), (2, 70, 70), (1, 1, 100), (1, 9, 130)):
+            attempt(report, case, case.run, module, report, *sizes, rng)
+            used = sum(launch.result.count("mma.sync") for launch in module.launches)
+            report.true(f"{case.name} {chip}", used, f"no mma.sync in {[x.kernel for x in module.launches]}")
 
 
 def main():
@@ -59,6 +88,8 @@ def main():
             continue
         check_rotations(target, chip, step, report)
         check_attention(target, chip, step, report)
+        if target == "cuda":
+            check_matrix_units(chip, report)
     report.finish()
 
 

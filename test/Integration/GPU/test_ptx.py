@@ -539,7 +539,8 @@ def check_memory(report, rng):
 
 def check_measures(report, rng):
     """Sectors of global memory and banks of shared memory."""
-    x = np.zeros(32 * 64, "u4")
+    x = np.zeros(32 * 64 + 32, "u4")
+    x = x[-(x.ctypes.data // 4) % 32 :][: 32 * 64]  # at a multiple of 128 bytes
 
     def launch(body, arrays=(x,)):
         text = kernel(body, 1, inside=".shared .align 16 .b8 s[16384];")

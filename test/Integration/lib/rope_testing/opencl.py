@@ -139,7 +139,7 @@ def check_kernel(bitcode, kernel, blocks, block, buffers, scalars, uninitialized
     with tempfile.NamedTemporaryFile("w", suffix=".sim") as file:
         file.write("\n".join(lines) + "\n")
         file.flush()
-        options = ["--data-races", "--num-threads", "1", "--max-errors", "5"]
+        options = ["--data-races", "--num-threads", "1", "--max-errors", "2"]
         if uninitialized:
             options.append("--uninitialized")
         done = subprocess.run(["oclgrind-kernel", *options, file.name], capture_output=True)

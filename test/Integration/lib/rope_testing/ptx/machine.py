@@ -53,7 +53,7 @@ class Result:
 
     def conflicts(self, write=False):
         """Rounds that banks of shared memory add, for each one that is needed."""
-        return self.rounds[write] / max(1, self.needed_rounds[write]) - 1
+        return (self.rounds[write] - self.needed_rounds[write]) / max(1, self.needed_rounds[write])
 
     def bytes(self, space="global", write=False, name=None):
         """Bytes moved; those of one array or variable with `name`."""
