@@ -30,6 +30,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 
 using namespace mlir;
 using namespace mlir::rope;
@@ -37,6 +38,7 @@ using namespace mlir::rope;
 /// Rows of a block, and of a group of lanes.
 static constexpr int64_t kRows = 16, kGroupRows = 4;
 static constexpr int64_t kLanes = 32;
+/// As many as any device has.
 static constexpr int64_t kThreads = kRows / kGroupRows * kLanes;
 /// Keys of a tile.
 static constexpr int64_t kKeys = kLanes;
@@ -51,6 +53,12 @@ static constexpr int64_t kMostValueChannels = 512;
 /// Workgroup memory that leaves room for other blocks on the same processor.
 static constexpr int64_t kSharedBytes = 24 * 1024;
 
+/// The name of the kernel: that of the function, and what it does.
+static std::string nameOf(AttentionOp op) {
+  auto func = op->getParentOfType<FunctionOpInterface>();
+  return func ? (func.getName() + "_attention").str() : "attention";
+}
+
 namespace {
 /// What slots are read from: one query or key.
 struct SlotSource {
@@ -64,7 +72,7 @@ class AttentionKernel {
 public:
   AttentionKernel(OpBuilder &host, AttentionOp op, gpu::GPUModuleOp kernels,
                   const GPUTarget &target)
-      : b(host, op.getLoc(), kernels, "attention", target, kThreads),
+      : b(host, op.getLoc(), kernels, nameOf(op), target, kThreads),
         parts(b, op), type(parts.getType()) {}
 
   void emit();
@@ -628,15 +636,45 @@ void AttentionKernel::emit() {
   b.launch(blocks);
 }
 
+/// Buffers of kernels hold these.
+static bool isStored(Type type) {
+  return isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(type) ||
+         type.isIndex() || type.isInteger(1) || type.isInteger(8) ||
+         type.isInteger(16) || type.isInteger(32) || type.isInteger(64);
+}
+
+static LogicalResult checkTypes(AttentionOp op) {
+  auto check = [&](Value value) -> LogicalResult {
+    Type type = getElementTypeOrSelf(value.getType());
+    // The host converts a number.
+    bool isNumber = !isa<MemRefType>(value.getType());
+    if (isStored(type) || (isNumber && value == op.getQueryOffset()))
+      return success();
+    return op.emitOpError("expected numbers of f16, bf16, f32, f64, i1, i8, "
+                          "i16, i32, i64 or index on a GPU, but got ")
+           << value.getType();
+  };
+  for (Value operand : op->getOperands())
+    if (failed(check(operand)))
+      return failure();
+  if (op.getRegion().empty())
+    return success();
+  // What the region takes from outside.
+  WalkResult result = op.getRegion().walk([&](Operation *inner) {
+    for (Value operand : inner->getOperands())
+      if (operand.getParentRegion() != &op.getRegion() &&
+          failed(check(operand)))
+        return WalkResult::interrupt();
+    return WalkResult::advance();
+  });
+  return failure(result.wasInterrupted());
+}
+
 LogicalResult rope::emitAttentionKernel(RewriterBase &host, AttentionOp op,
                                         gpu::GPUModuleOp kernels,
                                         const GPUTarget &target) {
-  if (target.blockSize < kThreads)
-    return op.emitOpError("expected a device with blocks of ")
-           << kThreads << " threads or more, but got " << target.blockSize;
-  if (needsTables(op))
-    return op.emitOpError("expected a rotation by tables, or by exact angles "
-                          "in f32 of whole positions and frequencies in turns");
+  if (failed(checkTypes(op)))
+    return failure();
   AttentionKernel(host, op, kernels, target).emit();
   return success();
 }
