@@ -633,18 +633,13 @@ public:
 private:
   /// The size of a loop, of an operand whose dimension it is.
   OpFoldResult sizeOf(ImplicitLocOpBuilder &host, unsigned loop) {
+    SmallVector<std::pair<Value, unsigned>> dims;
+    op.mapIterationSpaceDimToAllOperandDims(loop, dims);
     OpFoldResult size;
-    for (OpOperand &operand : op->getOpOperands()) {
-      if (!isa<MemRefType>(operand.get().getType()))
-        continue;
-      AffineMap map = op.getMatchingIndexingMap(&operand);
-      for (auto [dim, expr] : llvm::enumerate(map.getResults())) {
-        if (expr != getAffineDimExpr(loop, host.getContext()))
-          continue;
-        size = memref::getMixedSizes(host, host.getLoc(), operand.get())[dim];
-        if (isa<Attribute>(size))
-          return size;
-      }
+    for (auto [operand, dim] : dims) {
+      size = memref::getMixedSize(host, host.getLoc(), operand, dim);
+      if (isa<Attribute>(size))
+        break;
     }
     return size;
   }
@@ -761,6 +756,8 @@ public:
   /// The memrefs around the loops whose rows are aligned iff those inside are.
   SmallVector<Value> getWideMemrefs(const GPUTarget &target) override {
     SmallVector<Value> memrefs = part->getWideMemrefs(target);
+    if (!target.accessBytes)
+      return {};
     for (Value &memref : memrefs) {
       while (
           loops.front()->isAncestor(memref.getParentBlock()->getParentOp())) {
