@@ -545,6 +545,8 @@ void MmaAttention::loadElements(OpOperand &operand,
                          b.i32(offset));
         memref::StoreOp::create(b, toFloat(b, x, element), shared, wide(to));
       });
+  // Instructions of whole warps follow, which have to be together again.
+  b.barrier();
 }
 
 Fragment MmaAttention::loadQueryFragment(int64_t tile, int64_t channel) {
@@ -558,7 +560,6 @@ void MmaAttention::loadQueries() {
   if (queryKind == RotationKind::byElement) {
     loadElements(parts.query(), *parts.queryRotation, Loop::query, first, last,
                  tiling.rows(), queryOffset);
-    b.barrier();
   } else {
     copyTile(parts.query(), Loop::query, first, last, tiling.rows(),
              tiling.channels, queryOffset);
@@ -1266,7 +1267,10 @@ LogicalResult rope::emitMmaAttentionKernel(RewriterBase &host, AttentionOp op,
   std::optional<Tiling> tiling = getTiling(op, target);
   if (!tiling)
     return failure();
-  std::optional<Tiling> tall = getTallTiling(*tiling);
+  // Where there are many queries the caller has rotated keys.
+  std::optional<Tiling> tall;
+  if (!op.getKeyRotationAttr())
+    tall = getTallTiling(*tiling);
   if (!tall) {
     emitKernel(host, op, kernels, target, *tiling);
     return success();
