@@ -176,42 +176,42 @@ static bool hasChunksOfTables(RotationAttr rotation, ValueRange operands) {
          });
 }
 
-SmallVector<Value> rope::getMmaAligned(AttentionOp op) {
-  SmallVector<Value> memrefs = {op.getQuery(), op.getKey(), op.getValue()};
-  if (hasChunksOfOutput(op))
-    memrefs.push_back(op.getInits()[0]);
-  if (hasChunksOfTables(op.getQueryRotationAttr(),
-                        op.getQueryRotationOperands()))
-    llvm::append_range(memrefs, op.getQueryRotationOperands());
-  if (hasChunksOfTables(op.getKeyRotationAttr(), op.getKeyRotationOperands()))
-    llvm::append_range(memrefs, op.getKeyRotationOperands());
-  return memrefs;
-}
-
 Value rope::buildMmaCondition(OpBuilder &host, AttentionOp op) {
   ImplicitLocOpBuilder b(op.getLoc(), host);
   // The bits of all addresses and distances, in bytes.
   Value bits;
   auto join = [&](Value x) {
-    bits = bits ? Value(arith::OrIOp::create(b, bits, x)) : x;
+    bits = bits ? b.createOrFold<arith::OrIOp>(bits, x) : x;
   };
-  for (Value memref : getMmaAligned(op)) {
+  // Elements along `contiguous` are read in chunks from the first one on.
+  auto require = [&](Value memref, int64_t contiguous) {
     auto type = cast<MemRefType>(memref.getType());
     Value size =
         arith::ConstantIndexOp::create(b, type.getElementTypeBitWidth() / 8);
     auto metadata = memref::ExtractStridedMetadataOp::create(b, memref);
-    SmallVector<int64_t> strides;
-    int64_t offset;
-    (void)type.getStridesAndOffset(strides, offset);
     join(memref::ExtractAlignedPointerAsIndexOp::create(b, memref));
-    join(arith::MulIOp::create(b, metadata.getOffset(), size));
-    for (auto [known, stride, count] :
-         llvm::zip(strides, metadata.getStrides(), type.getShape()))
-      if (known != 1 && count != 1)
-        join(arith::MulIOp::create(b, stride, size));
-  }
-  Value low = arith::AndIOp::create(b, bits,
-                                    arith::ConstantIndexOp::create(b, 15));
+    join(b.createOrFold<arith::MulIOp>(metadata.getOffset(), size));
+    for (auto [dim, stride] : llvm::enumerate(metadata.getStrides()))
+      if (int64_t(dim) != contiguous && type.getDimSize(dim) != 1)
+        join(b.createOrFold<arith::MulIOp>(stride, size));
+  };
+  auto requireMapped = [&](OpOperand &operand, Loop loop) {
+    require(operand.get(), *findLoop(op.getMap(operand), loop));
+  };
+  requireMapped(op.getQueryMutable(), Loop::channel);
+  requireMapped(op.getKeyMutable(), Loop::channel);
+  requireMapped(op.getValueMutable(), Loop::valueChannel);
+  if (hasChunksOfOutput(op))
+    requireMapped(op.getInitsMutable()[0], Loop::valueChannel);
+  auto requireTables = [&](RotationAttr rotation, ValueRange operands) {
+    if (hasChunksOfTables(rotation, operands))
+      for (Value table : operands)
+        require(table, cast<MemRefType>(table.getType()).getRank() - 1);
+  };
+  requireTables(op.getQueryRotationAttr(), op.getQueryRotationOperands());
+  requireTables(op.getKeyRotationAttr(), op.getKeyRotationOperands());
+  Value low =
+      arith::AndIOp::create(b, bits, arith::ConstantIndexOp::create(b, 15));
   return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, low,
                                arith::ConstantIndexOp::create(b, 0));
 }
@@ -293,9 +293,7 @@ private:
   Value fma(Value x, Value y, Value z);
   Value overQuad(Value x, llvm::function_ref<Value(Value, Value)> combine);
   Value anyInBlock(Value condition);
-  Value maximum(Value x, Value y) {
-    return LLVM::MaxNumOp::create(b, x, y);
-  }
+  Value maximum(Value x, Value y) { return LLVM::MaxNumOp::create(b, x, y); }
   /// What 2^ is taken of is added to: the negated maximum, 0 where all scores
   /// are minus infinity.
   Value negated(Value maximum);
@@ -354,12 +352,12 @@ void MmaAttention::emitIndices(bool again) {
   // Blocks of late queries have most to do where masks are causal: they start
   // first, so that small ones fill the gaps at the end.
   Value numQueries = narrow(parts.size(Loop::query));
-  Value blocks = b.div(b.add(numQueries, b.i32(tiling.rows() - 1)),
-                       b.i32(tiling.rows()));
-  SmallVector<Value> at = b.delinearize(
-      readId(again, "ctaid.x", b.blockId()),
-      {narrow(parts.size(Loop::batch)), narrow(parts.size(Loop::head)),
-       blocks});
+  Value blocks =
+      b.div(b.add(numQueries, b.i32(tiling.rows() - 1)), b.i32(tiling.rows()));
+  SmallVector<Value> at =
+      b.delinearize(readId(again, "ctaid.x", b.blockId()),
+                    {narrow(parts.size(Loop::batch)),
+                     narrow(parts.size(Loop::head)), blocks});
   indices[Loop::batch] = wide(at[0]);
   indices[Loop::head] = wide(at[1]);
   Value block = b.sub(b.sub(blocks, b.i32(1)), at[2]);
@@ -378,14 +376,14 @@ void MmaAttention::emitIndices(bool again) {
                                sharedPointer, ValueRange{offset});
   };
   // Lanes give the addresses of the rows of four matrices of 8 x 8: of keys
-  // 8 x 16 and the next 8, of queries 16 x 8 and the next 8, of values the same,
-  // transposed.
+  // 8 x 16 and the next 8, of queries 16 x 8 and the next 8, of values the
+  // same, transposed.
   Value row = b.rem(lane, b.i32(8)), matrix = b.div(lane, b.i32(8));
   Value odd = b.mul(b.rem(matrix, b.i32(2)), b.i32(8));
   Value upper = b.mul(b.div(matrix, b.i32(2)), b.i32(8));
   keyPointer = base(b.add(row, upper), tiling.keyPitch(), odd);
-  Value ownRow = b.add(b.mul(warp, b.i32(kM * tiling.rowTiles)),
-                       b.add(row, odd));
+  Value ownRow =
+      b.add(b.mul(warp, b.i32(kM * tiling.rowTiles)), b.add(row, odd));
   queryPointer = pointerAt(base(ownRow, tiling.keyPitch(), upper), queryOffset);
   valuePointer = pointerAt(base(b.add(row, odd), tiling.valuePitch(), upper),
                            tiling.valueOffset());
@@ -402,13 +400,12 @@ void MmaAttention::emitIndices(bool again) {
   isQuery.clear();
   firstKey.clear();
   numKeys.clear();
-  row = b.add(b.mul(warp, b.i32(kM * tiling.rowTiles)),
-              b.div(lane, b.i32(4)));
+  row = b.add(b.mul(warp, b.i32(kM * tiling.rowTiles)), b.div(lane, b.i32(4)));
   row = b.add(row, first);
   for (int64_t i = 0; i < numRows(); ++i) {
     Value query = b.add(row, b.i32(i * 8));
-    isQuery.push_back(arith::CmpIOp::create(b, arith::CmpIPredicate::sle, query,
-                                            last));
+    isQuery.push_back(
+        arith::CmpIOp::create(b, arith::CmpIPredicate::sle, query, last));
     query = b.min(query, last);
     queries.push_back(query);
     // Of one query the range is exact.
@@ -488,42 +485,40 @@ void MmaAttention::rotateTile(const AttentionRotation &rotation, bool aligned,
   int64_t second = isHalf ? attr.getPairStride().value_or(pairs) : kChunk;
   auto stored = VectorType::get({kChunk}, element);
   auto widened = VectorType::get({kChunk}, b.getF32Type());
-  b.forLoop(
-      thread, b.i32(rows * units), b.i32(kThreads), [&](Value number) {
-        SmallVector<Value> at =
-            b.delinearize(number, {b.i32(rows), b.i32(units)});
-        Value rowNumber = wide(b.min(b.add(first, at[0]), last));
-        AttentionRotation::Row row =
-            rotation.row(indices.with(loop, rowNumber), Value());
-        SmallVector<CosSin> angles = rotation.cosSin(
-            row, wide(b.mul(at[1], b.i32(kChunk))), kChunk, aligned);
-        Value address = wide(
-            b.add(b.add(b.mul(at[0], b.i32(tiling.keyPitch())),
-                        b.mul(at[1], b.i32(isHalf ? kChunk : 2 * kChunk))),
-                  b.i32(offset + attr.getOffset())));
-        Value addresses[] = {address, b.add(address, b.index(second))};
-        SmallVector<Value> x;
-        for (Value from : addresses) {
-          Value chunk = vector::LoadOp::create(b, stored, shared, from,
-                                               /*nontemporal=*/false,
-                                               llvm::MaybeAlign(16));
-          chunk = arith::ExtFOp::create(b, widened, chunk);
-          for (int64_t i = 0; i < kChunk; ++i)
-            x.push_back(vector::ExtractOp::create(b, chunk, i));
-        }
-        for (int64_t i = 0; i < kChunk; ++i) {
-          Value &u = x[isHalf ? i : 2 * i];
-          Value &v = x[isHalf ? i + kChunk : 2 * i + 1];
-          std::tie(u, v) = rotation.rotate(u, v, angles[i]);
-        }
-        for (auto [i, to] : llvm::enumerate(addresses)) {
-          Value chunk = vector::FromElementsOp::create(
-              b, widened, ArrayRef(x).slice(i * kChunk, kChunk));
-          chunk = arith::TruncFOp::create(b, stored, chunk);
-          vector::StoreOp::create(b, chunk, shared, to, /*nontemporal=*/false,
-                                  llvm::MaybeAlign(16));
-        }
-      });
+  b.forLoop(thread, b.i32(rows * units), b.i32(kThreads), [&](Value number) {
+    SmallVector<Value> at = b.delinearize(number, {b.i32(rows), b.i32(units)});
+    Value rowNumber = wide(b.min(b.add(first, at[0]), last));
+    AttentionRotation::Row row =
+        rotation.row(indices.with(loop, rowNumber), Value());
+    SmallVector<CosSin> angles = rotation.cosSin(
+        row, wide(b.mul(at[1], b.i32(kChunk))), kChunk, aligned);
+    Value address =
+        wide(b.add(b.add(b.mul(at[0], b.i32(tiling.keyPitch())),
+                         b.mul(at[1], b.i32(isHalf ? kChunk : 2 * kChunk))),
+                   b.i32(offset + attr.getOffset())));
+    Value addresses[] = {address, b.add(address, b.index(second))};
+    SmallVector<Value> x;
+    for (Value from : addresses) {
+      Value chunk =
+          vector::LoadOp::create(b, stored, shared, from,
+                                 /*nontemporal=*/false, llvm::MaybeAlign(16));
+      chunk = arith::ExtFOp::create(b, widened, chunk);
+      for (int64_t i = 0; i < kChunk; ++i)
+        x.push_back(vector::ExtractOp::create(b, chunk, i));
+    }
+    for (int64_t i = 0; i < kChunk; ++i) {
+      Value &u = x[isHalf ? i : 2 * i];
+      Value &v = x[isHalf ? i + kChunk : 2 * i + 1];
+      std::tie(u, v) = rotation.rotate(u, v, angles[i]);
+    }
+    for (auto [i, to] : llvm::enumerate(addresses)) {
+      Value chunk = vector::FromElementsOp::create(
+          b, widened, ArrayRef(x).slice(i * kChunk, kChunk));
+      chunk = arith::TruncFOp::create(b, stored, chunk);
+      vector::StoreOp::create(b, chunk, shared, to, /*nontemporal=*/false,
+                              llvm::MaybeAlign(16));
+    }
+  });
 }
 
 /// Rotates rows on their way to workgroup memory, channel by channel.
@@ -593,10 +588,10 @@ void MmaAttention::startKeys(Value start, bool isCut) {
 void MmaAttention::finishKeys(Value start) {
   if (keyKind != RotationKind::inPlace)
     return;
-  rotateTile(*parts.keyRotation,
-             hasChunksOfTables(op.getKeyRotationAttr(),
-                               op.getKeyRotationOperands()),
-             Loop::key, start, lastKey, tiling.keys, 0);
+  rotateTile(
+      *parts.keyRotation,
+      hasChunksOfTables(op.getKeyRotationAttr(), op.getKeyRotationOperands()),
+      Loop::key, start, lastKey, tiling.keys, 0);
   b.barrier();
 }
 
@@ -729,8 +724,8 @@ void MmaAttention::mask(MutableArrayRef<Value> scores, Value start) {
           b, arith::CmpIPredicate::ult,
           b.add(number, b.i32(column / 2 * kN + column % 2)), numKeys[row]);
       Value &score = at(scores, row, column);
-      score = arith::SelectOp::create(b, isVisible, score,
-                                      parts.minusInfinity());
+      score =
+          arith::SelectOp::create(b, isVisible, score, parts.minusInfinity());
     }
   }
 }
@@ -741,7 +736,7 @@ void MmaAttention::mask(MutableArrayRef<Value> scores, Value start) {
 SmallVector<Value> MmaAttention::emitScores(Value start, bool mayBePlain) {
   SmallVector<Value> scores = emitProducts();
   if (isScaled) {
-      Value key = b.add(start, b.mul(laneInQuad, b.i32(2)));
+    Value key = b.add(start, b.mul(laneInQuad, b.i32(2)));
     for (int64_t column = 0; column < columns(); ++column) {
       Value number =
           b.min(b.add(key, b.i32(column / 2 * kN + column % 2)), lastKey);
@@ -757,9 +752,9 @@ SmallVector<Value> MmaAttention::emitScores(Value start, bool mayBePlain) {
     mask(scores, start);
     return scores;
   }
-  Value isCut = arith::OrIOp::create(
-      b, b.less(start, allFrom),
-      b.less(allTo, b.add(start, b.i32(tiling.keys))));
+  Value isCut =
+      arith::OrIOp::create(b, b.less(start, allFrom),
+                           b.less(allTo, b.add(start, b.i32(tiling.keys))));
   auto branch = scf::IfOp::create(b, ValueRange(scores).getTypes(), isCut,
                                   /*addThenBlock=*/true,
                                   /*addElseBlock=*/true);
@@ -784,12 +779,12 @@ Value MmaAttention::fma(Value x, Value y, Value z) {
 }
 
 /// Combines what the four threads of a row have.
-Value MmaAttention::overQuad(
-    Value x, llvm::function_ref<Value(Value, Value)> combine) {
+Value MmaAttention::overQuad(Value x,
+                             llvm::function_ref<Value(Value, Value)> combine) {
   for (int32_t distance : {1, 2}) {
-    Value other = gpu::ShuffleOp::create(b, x, distance, 32,
-                                         gpu::ShuffleMode::XOR)
-                      .getShuffleResult();
+    Value other =
+        gpu::ShuffleOp::create(b, x, distance, 32, gpu::ShuffleMode::XOR)
+            .getShuffleResult();
     x = combine(x, other);
   }
   return x;
@@ -797,9 +792,8 @@ Value MmaAttention::overQuad(
 
 /// Whether a condition holds for a thread of the block. All wait for it.
 Value MmaAttention::anyInBlock(Value condition) {
-  Value inWarp =
-      NVVM::VoteSyncOp::create(b, b.getI1Type(), b.i32(-1), condition,
-                               NVVM::VoteSyncKind::any);
+  Value inWarp = NVVM::VoteSyncOp::create(b, b.getI1Type(), b.i32(-1),
+                                          condition, NVVM::VoteSyncKind::any);
   inWarp = arith::ExtUIOp::create(b, b.getI32Type(), inWarp);
   b.ifThen(arith::CmpIOp::create(b, arith::CmpIPredicate::eq, lane, b.i32(0)),
            [&] { memref::StoreOp::create(b, inWarp, flags, wide(warp)); });
@@ -845,7 +839,8 @@ void MmaAttention::emitMain() {
   SmallVector<Value> state;
   Value initial = parts.initialMax(indices[Loop::head]);
   if (op.getSinks())
-    initial = arith::MulFOp::create(b, initial, parts.real(llvm::numbers::log2e));
+    initial =
+        arith::MulFOp::create(b, initial, parts.real(llvm::numbers::log2e));
   state.append(numRows(), initial);
   // One thread of each row has the sink.
   auto isFirstInQuad = [&] {
@@ -889,11 +884,10 @@ void MmaAttention::emitMain() {
             most = maximum(most, at(scores, row, column));
           most =
               overQuad(most, [&](Value x, Value y) { return maximum(x, y); });
-          Value next = maximum(maxima[row],
-                               arith::MulFOp::create(b, most, scale));
+          Value next =
+              maximum(maxima[row], arith::MulFOp::create(b, most, scale));
           Value less = negated(next);
-          Value correction =
-              exp2(arith::AddFOp::create(b, maxima[row], less));
+          Value correction = exp2(arith::AddFOp::create(b, maxima[row], less));
           maxima[row] = next;
           corrections.push_back(correction);
           Value sum = arith::MulFOp::create(b, sums[row], correction);
@@ -952,16 +946,16 @@ void MmaAttention::emitMain() {
   for (auto [i, x] : llvm::enumerate(acc)) {
     int64_t row = int64_t(i) / (accTiles * 4) * 2 + (i / 2) % 2;
     Value zero = arith::MulFOp::create(b, x, parts.real(0.0));
-    Value isNone = arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, zero,
-                                         zero);
+    Value isNone =
+        arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, zero, zero);
     Value hasSum = arith::CmpFOp::create(b, arith::CmpFPredicate::ORD,
                                          sums[row], sums[row]);
     Value spoils = arith::AndIOp::create(b, isNone, hasSum);
-    isSpoilt = isSpoilt ? Value(arith::OrIOp::create(b, isSpoilt, spoils))
-                        : spoils;
+    isSpoilt =
+        isSpoilt ? Value(arith::OrIOp::create(b, isSpoilt, spoils)) : spoils;
   }
-  b.ifThen(anyInBlock(isSpoilt), [&] { emitCareful(); },
-           [&] { emitResults(acc); });
+  b.ifThen(
+      anyInBlock(isSpoilt), [&] { emitCareful(); }, [&] { emitResults(acc); });
 }
 
 //===----------------------------------------------------------------------===//
@@ -998,10 +992,10 @@ void MmaAttention::emitResults(ArrayRef<Value> acc) {
   // By way of workgroup memory, so that threads next to each other write chunks
   // next to each other.
   int64_t pitch = tiling.valuePitch();
-  Value row = b.add(b.mul(warp, b.i32(kM * tiling.rowTiles)),
-                    b.div(lane, b.i32(4)));
-  Value address = wide(
-      b.add(b.mul(row, b.i32(pitch)), b.mul(laneInQuad, b.i32(2))));
+  Value row =
+      b.add(b.mul(warp, b.i32(kM * tiling.rowTiles)), b.div(lane, b.i32(4)));
+  Value address =
+      wide(b.add(b.mul(row, b.i32(pitch)), b.mul(laneInQuad, b.i32(2))));
   for (int64_t row = 0; row < numRows(); ++row)
     for (int64_t tile = 0; tile < accTiles; ++tile) {
       ArrayRef<Value> two = ArrayRef(results).slice(
@@ -1026,12 +1020,11 @@ void MmaAttention::emitResults(ArrayRef<Value> acc) {
             b.delinearize(number, {b.i32(tiling.rows()), b.i32(chunks)});
         Value query = b.add(first, at[0]);
         Value channel = b.mul(at[1], b.i32(kChunk));
-        Value isQuery = arith::CmpIOp::create(b, arith::CmpIPredicate::sle,
-                                              query, last);
+        Value isQuery =
+            arith::CmpIOp::create(b, arith::CmpIPredicate::sle, query, last);
         b.ifThen(isQuery, [&] {
           Value chunk = vector::LoadOp::create(
-              b, type, shared,
-              wide(b.add(b.mul(at[0], b.i32(pitch)), channel)),
+              b, type, shared, wide(b.add(b.mul(at[0], b.i32(pitch)), channel)),
               /*nontemporal=*/false, llvm::MaybeAlign(16));
           vector::StoreOp::create(
               b, chunk, buffer.memref,
@@ -1073,10 +1066,9 @@ void MmaAttention::emitCareful() {
       Value half = bitAnd(x, 0xffffu << shift);
       Value isFinite = is(arith::CmpIPredicate::ne,
                           bitAnd(x, exponent << shift), exponent << shift);
-      Value isPositive = is(arith::CmpIPredicate::ne, half,
-                            (exponent | 0x8000u) << shift);
-      Value isNegative =
-          is(arith::CmpIPredicate::ne, half, exponent << shift);
+      Value isPositive =
+          is(arith::CmpIPredicate::ne, half, (exponent | 0x8000u) << shift);
+      Value isNegative = is(arith::CmpIPredicate::ne, half, exponent << shift);
       Value mark = select(isFinite, b.i32(0), constant(one << shift));
       auto join = [&](Value &to, Value part) {
         to = to ? Value(arith::OrIOp::create(b, to, part)) : part;
@@ -1096,11 +1088,9 @@ void MmaAttention::emitCareful() {
     less.push_back(negated(maxima[row]));
   }
   b.forLoop(
-      b.i32(0), b.i32(tiling.valueChannels), b.i32(2 * kN),
-      [&](Value channel) {
-        Value pointer =
-            LLVM::GEPOp::create(b, valuePointer.getType(), element,
-                                valuePointer, ValueRange{channel});
+      b.i32(0), b.i32(tiling.valueChannels), b.i32(2 * kN), [&](Value channel) {
+        Value pointer = LLVM::GEPOp::create(b, valuePointer.getType(), element,
+                                            valuePointer, ValueRange{channel});
         SmallVector<Value> state(tiling.rowTiles * 2 * 4, parts.real(0.0));
         state = b.forLoop(
             from, to, b.i32(tiling.keys), state,
@@ -1162,16 +1152,15 @@ void MmaAttention::emitCareful() {
               return acc;
             });
         for (auto [i, x] : llvm::enumerate(state))
-          x = arith::MulFOp::create(b, x,
-                                    inverses[i / 8 * 2 + (i / 2) % 2]);
+          x = arith::MulFOp::create(b, x, inverses[i / 8 * 2 + (i / 2) % 2]);
         storePairs(channel, state, 2);
       });
 }
 
 void MmaAttention::emit() {
   int64_t capacity = capacityOf(b.getTarget());
-  auto space = gpu::AddressSpaceAttr::get(b.getContext(),
-                                          gpu::AddressSpace::Workgroup);
+  auto space =
+      gpu::AddressSpaceAttr::get(b.getContext(), gpu::AddressSpace::Workgroup);
   queryOffset = tiling.queryOffset(capacity);
   if (tiling.size(capacity) <= capacity) {
     shared = b.workgroupMemory(tiling.size(capacity), element);
@@ -1190,9 +1179,8 @@ void MmaAttention::emit() {
   address = arith::IndexCastOp::create(b, b.getI64Type(), address);
   sharedPointer = LLVM::IntToPtrOp::create(
       b,
-      LLVM::LLVMPointerType::get(b.getContext(),
-                                 static_cast<unsigned>(
-                                     NVVM::NVVMMemorySpace::Shared)),
+      LLVM::LLVMPointerType::get(
+          b.getContext(), static_cast<unsigned>(NVVM::NVVMMemorySpace::Shared)),
       address);
 
   // Scores are multiplied as they are raised to powers. Maxima are then those
@@ -1267,9 +1255,11 @@ LogicalResult rope::emitMmaAttentionKernel(RewriterBase &host, AttentionOp op,
   std::optional<Tiling> tiling = getTiling(op, target);
   if (!tiling)
     return failure();
-  // Where there are many queries the caller has rotated keys.
+  // Where there are many queries the caller has rotated keys. Regions of scores
+  // need registers of their own.
   std::optional<Tiling> tall;
-  if (!op.getKeyRotationAttr())
+  if (!op.getKeyRotationAttr() &&
+      (op.getRegion().empty() || tiling->valueChannels <= 64))
     tall = getTallTiling(*tiling);
   if (!tall) {
     emitKernel(host, op, kernels, target, *tiling);
