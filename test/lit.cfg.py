@@ -14,7 +14,8 @@ Features:
   x86-registered-target, ...         what LLVM can generate code for
   asan                               the build is instrumented
   lavapipe                           Mesa's software Vulkan driver and SPIRV-Tools are here
-  ptxas, spirv-val, oclgrind         programs that check kernels
+  ptxas, spirv-val                   programs that check kernels
+  oclgrind                           another, and llvm-spirv-14, which it needs
 """
 
 import glob
@@ -88,9 +89,10 @@ if {"avx512f", "avx512vl", "avx512bw", "avx512dq"} <= flags:
     config.available_features.add("host-avx512")
 if config.host_arch in ("aarch64", "arm64"):
     config.available_features.add("host-neon")
-for tool in ["ptxas", "spirv-val", "oclgrind"]:
-    if lit.util.which(tool):
-        config.available_features.add(tool)
+for feature, programs in {"ptxas": ["ptxas"], "spirv-val": ["spirv-val", "spirv-dis"],
+                          "oclgrind": ["oclgrind", "llvm-spirv-14"]}.items():
+    if all(map(lit.util.which, programs)):
+        config.available_features.add(feature)
 for target in config.llvm_targets:
     config.available_features.add(target.lower() + "-registered-target")
 if "address" in config.rope_sanitize:

@@ -30,6 +30,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 
 using namespace mlir;
 using namespace mlir::rope;
@@ -37,6 +38,7 @@ using namespace mlir::rope;
 /// Rows of a block, and of a group of lanes.
 static constexpr int64_t kRows = 16, kGroupRows = 4;
 static constexpr int64_t kLanes = 32;
+/// As many as any device has.
 static constexpr int64_t kThreads = kRows / kGroupRows * kLanes;
 /// Keys of a tile.
 static constexpr int64_t kKeys = kLanes;
@@ -51,6 +53,12 @@ static constexpr int64_t kMostValueChannels = 512;
 /// Workgroup memory that leaves room for other blocks on the same processor.
 static constexpr int64_t kSharedBytes = 24 * 1024;
 
+/// The name of the kernel: that of the function, and what it does.
+static std::string nameOf(AttentionOp op) {
+  auto func = op->getParentOfType<FunctionOpInterface>();
+  return func ? (func.getName() + "_attention").str() : "attention";
+}
+
 namespace {
 /// What slots are read from: one query or key.
 struct SlotSource {
@@ -64,7 +72,7 @@ class AttentionKernel {
 public:
   AttentionKernel(OpBuilder &host, AttentionOp op, gpu::GPUModuleOp kernels,
                   const GPUTarget &target)
-      : b(host, op.getLoc(), kernels, "attention", target, kThreads),
+      : b(host, op.getLoc(), kernels, nameOf(op), target, kThreads),
         parts(b, op), type(parts.getType()) {}
 
   void emit();
@@ -87,9 +95,7 @@ private:
   // Rows.
   Indices rowIndices(Value row);
   Value isRow(Value row);
-  Value rowOfThread(int64_t number) {
-    return b.add(firstRow, b.index(number));
-  }
+  Value rowOfThread(int64_t number) { return b.add(firstRow, b.index(number)); }
 
   // Workgroup memory.
   Value load(Value memory, Value place) {
@@ -139,8 +145,8 @@ private:
 void AttentionKernel::chooseSizes() {
   heads = parts.sharedHeads(kRows);
   queries = kRows / heads;
-  order = parts.keyRotation ? parts.keyRotation.get()
-                            : parts.queryRotation.get();
+  order =
+      parts.keyRotation ? parts.keyRotation.get() : parts.queryRotation.get();
 
   int64_t bytes = type.getWidth() / 8;
   int64_t total = std::min<int64_t>(b.getTarget().sharedBytes, kSharedBytes);
@@ -159,9 +165,10 @@ void AttentionKernel::chooseSizes() {
   knownChannels = parts.knownSize(Loop::channel);
   int64_t most = llvm::bit_ceil<uint64_t>(
       std::clamp<int64_t>(knownChannels.value_or(64), 16, 64));
-  keepsQueries = knownChannels && queryBytes(*knownChannels) +
-                                          keyBytes(std::min<int64_t>(most, 32)) <=
-                                      total;
+  keepsQueries =
+      knownChannels &&
+      queryBytes(*knownChannels) + keyBytes(std::min<int64_t>(most, 32)) <=
+          total;
   for (slots = most; slots > 16; slots /= 2)
     if (queryBytes(keepsQueries ? *knownChannels : slots) + keyBytes(slots) <=
         total)
@@ -192,8 +199,8 @@ OpFoldResult AttentionKernel::enterBlock() {
   auto divide = [&](OpFoldResult x, int64_t y) -> OpFoldResult {
     if (std::optional<int64_t> known = getConstantIntValue(x))
       return host.getIndexAttr(llvm::divideCeil(*known, y));
-    return host.createOrFold<arith::CeilDivUIOp>(
-        asValue(x), asValue(host.getIndexAttr(y)));
+    return host.createOrFold<arith::CeilDivUIOp>(asValue(x),
+                                                 asValue(host.getIndexAttr(y)));
   };
   OpFoldResult counts[] = {
       parts.hostSize(Loop::batch), divide(parts.hostSize(Loop::head), heads),
@@ -283,8 +290,8 @@ AttentionKernel::choose(Value condition,
 
 /// The elements at `slot`, which is even and has a channel, and at the next
 /// one, zero where that has none.
-std::pair<Value, Value>
-AttentionKernel::loadSlots(const SlotSource &source, Value slot) {
+std::pair<Value, Value> AttentionKernel::loadSlots(const SlotSource &source,
+                                                   Value slot) {
   const AttentionRotation *rotation = source.rotation;
   Value stride = parts.stride(*source.operand, Loop::channel);
   auto loadChannel = [&](Value channel) {
@@ -302,8 +309,8 @@ AttentionKernel::loadSlots(const SlotSource &source, Value slot) {
   if (!order)
     return {loadChannel(slot), orZero(loadChannel(next))};
 
-  bool rotatesOtherwise = rotation && !order->hasSlotsOf(*rotation) &&
-                          rotation != order;
+  bool rotatesOtherwise =
+      rotation && !order->hasSlotsOf(*rotation) && rotation != order;
   auto load = [&](Value channel) {
     return rotatesOtherwise ? rotation->loadChannel(source.row, channel)
                             : loadChannel(channel);
@@ -321,12 +328,11 @@ AttentionKernel::loadSlots(const SlotSource &source, Value slot) {
   if (order->rotatesAll())
     values = pairs();
   else
-    values = choose(
-        b.less(slot, b.mul(order->pairs(), b.index(2))), pairs,
-        [&]() -> SmallVector<Value> {
-          return {load(order->restChannel(slot)),
-                  orZero(load(order->restChannel(next)))};
-        });
+    values = choose(b.less(slot, b.mul(order->pairs(), b.index(2))), pairs,
+                    [&]() -> SmallVector<Value> {
+                      return {load(order->restChannel(slot)),
+                              orZero(load(order->restChannel(next)))};
+                    });
   return {values[0], values[1]};
 }
 
@@ -345,10 +351,10 @@ void AttentionKernel::stageSlots(const SlotSource &source, Value slot,
     if (knownChannels && *knownChannels % kUnroll == 0)
       values = loaded();
     else
-      values = choose(b.less(whole, channels), loaded,
-                      [&]() -> SmallVector<Value> {
-                        return {parts.real(0.0), parts.real(0.0)};
-                      });
+      values =
+          choose(b.less(whole, channels), loaded, [&]() -> SmallVector<Value> {
+            return {parts.real(0.0), parts.real(0.0)};
+          });
     store(values[0], memory, place(slot));
     store(values[1], memory, place(b.add(slot, b.index(1))));
   };
@@ -368,10 +374,9 @@ void AttentionKernel::stageQueries(Value start, Value limit) {
     if (source.rotation)
       source.row = source.rotation->row(at, base);
     Value first = keepsQueries ? start : b.index(0);
-    stageSlots(source, b.mul(column, b.index(2)), start, limit, queryMemory,
-               [&](Value slot) {
-                 return place(b.add(first, slot), kRows, row);
-               });
+    stageSlots(
+        source, b.mul(column, b.index(2)), start, limit, queryMemory,
+        [&](Value slot) { return place(b.add(first, slot), kRows, row); });
   });
 }
 
@@ -383,15 +388,13 @@ void AttentionKernel::stageKeys(Value tile, Value last, Value start,
     at[Loop::head] = firstHead;
     at[Loop::key] = b.min(b.add(tile, number), last);
     SlotSource source{&parts.key(), parts.keyRotation.get(), {}};
-    Value base =
-        b.add(keyBase, b.mul(at[Loop::key], parts.stride(parts.key(),
-                                                         Loop::key)));
+    Value base = b.add(
+        keyBase, b.mul(at[Loop::key], parts.stride(parts.key(), Loop::key)));
     source.row.base = base;
     if (source.rotation)
       source.row = source.rotation->row(at, base);
-    stageSlots(
-        source, b.mul(column, b.index(2)), start, limit, keyMemory,
-        [&](Value slot) { return place(slot, kKeyStride, number); });
+    stageSlots(source, b.mul(column, b.index(2)), start, limit, keyMemory,
+               [&](Value slot) { return place(slot, kKeyStride, number); });
   });
 }
 
@@ -400,12 +403,11 @@ void AttentionKernel::stageValues(Value tile, Value last, int64_t chunk) {
   Value lastChannel = b.sub(valueChannels, b.index(1));
   forTile(kKeys, chunkChannels, [&](Value number, Value column) {
     Value key = b.min(b.add(tile, number), last);
-    Value channel = b.min(
-        b.add(firstChannel, b.add(b.index(chunk), column)), lastChannel);
-    Value address =
-        b.add(b.add(valueBase,
-                    b.mul(key, parts.stride(parts.value(), Loop::key))),
-              b.mul(channel, parts.stride(parts.value(), Loop::valueChannel)));
+    Value channel =
+        b.min(b.add(firstChannel, b.add(b.index(chunk), column)), lastChannel);
+    Value address = b.add(
+        b.add(valueBase, b.mul(key, parts.stride(parts.value(), Loop::key))),
+        b.mul(channel, parts.stride(parts.value(), Loop::valueChannel)));
     store(parts.load(parts.value(), address), keyMemory,
           place(number, chunkChannels, column));
   });
@@ -425,8 +427,8 @@ SmallVector<Value> AttentionKernel::emitProducts(Value tile, Value last) {
         if (!knownChannels || *knownChannels % slots != 0) {
           // A whole number of turns.
           Value left = b.add(b.sub(channels, start), b.index(kUnroll - 1));
-          limit = b.min(limit, b.mul(b.div(left, b.index(kUnroll)),
-                                     b.index(kUnroll)));
+          limit = b.min(limit,
+                        b.mul(b.div(left, b.index(kUnroll)), b.index(kUnroll)));
         }
         b.barrier();
         if (!keepsQueries)
@@ -490,8 +492,8 @@ SmallVector<Value> AttentionKernel::emitTile(Value tile, Value end,
     Value part = b.div(thread, b.index(kRows));
     Value first = b.mul(part, b.index(kPartKeys)), max;
     for (int64_t i = 0; i < kPartKeys; ++i) {
-      Value score = load(scoreMemory,
-                         place(b.add(first, b.index(i)), scoreStride, row));
+      Value score =
+          load(scoreMemory, place(b.add(first, b.index(i)), scoreStride, row));
       max = parts.greater(max ? max : parts.minusInfinity(), score);
     }
     store(max, maxMemory, place(part, kRows, row));
@@ -511,8 +513,7 @@ SmallVector<Value> AttentionKernel::emitTile(Value tile, Value end,
     next.push_back(max);
   }
   for (int64_t r = 0; r < kGroupRows; ++r)
-    next.push_back(
-        math::FmaOp::create(b, sums[r], corrections[r], weights[r]));
+    next.push_back(math::FmaOp::create(b, sums[r], corrections[r], weights[r]));
   b.barrier();
 
   ValueRange accumulators = state.drop_front(2 * kGroupRows);
@@ -531,23 +532,22 @@ SmallVector<Value> AttentionKernel::emitTile(Value tile, Value end,
     accumulators = accumulators.drop_front(kGroupRows * perLane);
     llvm::append_range(
         next,
-        b.forLoop(
-            b.index(0), b.index(kKeys), b.index(1), corrected,
-            [&](Value key, ValueRange sums) {
-              SmallVector<Value> values, next;
-              Value first = place(key, chunkChannels, lane);
-              for (int64_t c = 0; c < perLane; ++c)
-                values.push_back(
-                    load(keyMemory, b.add(first, b.index(c * kLanes))));
-              Value row = place(key, scoreStride, firstRow);
-              for (int64_t r = 0; r < kGroupRows; ++r) {
-                Value weight = load(scoreMemory, b.add(row, b.index(r)));
-                for (int64_t c = 0; c < perLane; ++c)
-                  next.push_back(parts.accumulate(sums[r * perLane + c], weight,
-                                                  values[c]));
-              }
-              return next;
-            }));
+        b.forLoop(b.index(0), b.index(kKeys), b.index(1), corrected,
+                  [&](Value key, ValueRange sums) {
+                    SmallVector<Value> values, next;
+                    Value first = place(key, chunkChannels, lane);
+                    for (int64_t c = 0; c < perLane; ++c)
+                      values.push_back(
+                          load(keyMemory, b.add(first, b.index(c * kLanes))));
+                    Value row = place(key, scoreStride, firstRow);
+                    for (int64_t r = 0; r < kGroupRows; ++r) {
+                      Value weight = load(scoreMemory, b.add(row, b.index(r)));
+                      for (int64_t c = 0; c < perLane; ++c)
+                        next.push_back(parts.accumulate(sums[r * perLane + c],
+                                                        weight, values[c]));
+                    }
+                    return next;
+                  }));
   }
   return next;
 }
@@ -586,8 +586,8 @@ void AttentionKernel::emitEpilogue(ValueRange state) {
       for (int64_t chunk = 0; chunk < blockChannels; chunk += chunkChannels) {
         for (int64_t c = 0; c < perLane; ++c) {
           Value x = accumulators[chunk / kLanes * kGroupRows + r * perLane + c];
-          Value channel = b.add(
-              firstChannel, b.add(lane, b.index(chunk + c * kLanes)));
+          Value channel =
+              b.add(firstChannel, b.add(lane, b.index(chunk + c * kLanes)));
           b.ifThen(b.less(channel, valueChannels), [&] {
             parts.storeOutput(arith::MulFOp::create(b, x, inverse),
                               at.with(Loop::valueChannel, channel));
@@ -615,8 +615,8 @@ void AttentionKernel::emit() {
 
   SmallVector<Value> state, sums;
   Value zero = parts.real(0.0);
-  Value isFirst = b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::eq, lane,
-                                                b.index(0));
+  Value isFirst =
+      b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::eq, lane, b.index(0));
   Value sum = parts.real(parts.initialSum());
   for (int64_t r = 0; r < kGroupRows; ++r) {
     Value head = rowIndices(rowOfThread(r))[Loop::head];
@@ -636,15 +636,45 @@ void AttentionKernel::emit() {
   b.launch(blocks);
 }
 
+/// Buffers of kernels hold these.
+static bool isStored(Type type) {
+  return isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(type) ||
+         type.isIndex() || type.isInteger(1) || type.isInteger(8) ||
+         type.isInteger(16) || type.isInteger(32) || type.isInteger(64);
+}
+
+static LogicalResult checkTypes(AttentionOp op) {
+  auto check = [&](Value value) -> LogicalResult {
+    Type type = getElementTypeOrSelf(value.getType());
+    // The host converts a number.
+    bool isNumber = !isa<MemRefType>(value.getType());
+    if (isStored(type) || (isNumber && value == op.getQueryOffset()))
+      return success();
+    return op.emitOpError("expected numbers of f16, bf16, f32, f64, i1, i8, "
+                          "i16, i32, i64 or index on a GPU, but got ")
+           << value.getType();
+  };
+  for (Value operand : op->getOperands())
+    if (failed(check(operand)))
+      return failure();
+  if (op.getRegion().empty())
+    return success();
+  // What the region takes from outside.
+  WalkResult result = op.getRegion().walk([&](Operation *inner) {
+    for (Value operand : inner->getOperands())
+      if (operand.getParentRegion() != &op.getRegion() &&
+          failed(check(operand)))
+        return WalkResult::interrupt();
+    return WalkResult::advance();
+  });
+  return failure(result.wasInterrupted());
+}
+
 LogicalResult rope::emitAttentionKernel(RewriterBase &host, AttentionOp op,
                                         gpu::GPUModuleOp kernels,
                                         const GPUTarget &target) {
-  if (target.blockSize < kThreads)
-    return op.emitOpError("expected a device with blocks of ")
-           << kThreads << " threads or more, but got " << target.blockSize;
-  if (needsTables(op))
-    return op.emitOpError("expected a rotation by tables, or by exact angles "
-                          "in f32 of whole positions and frequencies in turns");
+  if (failed(checkTypes(op)))
+    return failure();
   AttentionKernel(host, op, kernels, target).emit();
   return success();
 }

@@ -17,7 +17,8 @@ namespace mlir::rope {
 
 /// Builds a kernel that computes `op`, on memrefs of device memory, on any
 /// target, and its launch at the insertion point of `host`. `op` stays, for the
-/// caller to erase.
+/// caller to erase. needsTables(op) must not hold. Fails, with an error, where
+/// numbers are of types that kernels do not have.
 LogicalResult emitAttentionKernel(RewriterBase &host, AttentionOp op,
                                   gpu::GPUModuleOp kernels,
                                   const GPUTarget &target);

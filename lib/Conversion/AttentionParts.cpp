@@ -65,9 +65,9 @@ static bool isInline(RotationAttr rotation, ValueRange operands, Value x) {
 }
 
 bool rope::needsTables(AttentionOp op) {
-  RotationAttr query = op.getQueryRotationAttr(),
-               key = op.getKeyRotationAttr();
-  return (query && !isInline(query, op.getQueryRotationOperands(), op.getQuery())) ||
+  RotationAttr query = op.getQueryRotationAttr(), key = op.getKeyRotationAttr();
+  return (query &&
+          !isInline(query, op.getQueryRotationOperands(), op.getQuery())) ||
          (key && !isInline(key, op.getKeyRotationOperands(), op.getKey()));
 }
 
@@ -75,8 +75,8 @@ SmallVector<TableOp> rope::makeTables(RewriterBase &host, AttentionOp op) {
   OpBuilder::InsertionGuard guard(host);
   ImplicitLocOpBuilder b(op.getLoc(), host);
   SmallVector<TableOp> made;
-  auto makeTable = [&](RotationAttr rotation,
-                       MutableOperandRange operands, Value x) -> RotationAttr {
+  auto makeTable = [&](RotationAttr rotation, MutableOperandRange operands,
+                       Value x) -> RotationAttr {
     b.setInsertionPoint(op);
     Value positions = operands[0].get(), frequencies = operands[1].get();
     AnglesAttr angles = rotation.getAngles();
@@ -100,11 +100,10 @@ SmallVector<TableOp> rope::makeTables(RewriterBase &host, AttentionOp op) {
         angles.getMagnitude(), angles.getAxes(),
         PrecisionAttr::get(b.getContext(), angles.getPrecision())));
     operands.assign(tables);
-    return RotationAttr::get(b.getContext(), rotation.getPairing(),
-                             rotation.getPositionDims(), rotation.getOffset(),
-                             rotation.getPairStride(),
-                             rotation.getResultPairing(),
-                             rotation.getTranspose(), AnglesAttr());
+    return RotationAttr::get(
+        b.getContext(), rotation.getPairing(), rotation.getPositionDims(),
+        rotation.getOffset(), rotation.getPairStride(),
+        rotation.getResultPairing(), rotation.getTranspose(), AnglesAttr());
   };
   host.modifyOpInPlace(op, [&] {
     RotationAttr query = op.getQueryRotationAttr(),
@@ -131,8 +130,8 @@ AttentionParts::AttentionParts(KernelBuilder &b, AttentionOp op)
     : op(op), b(b), type(op.getAccumulatorType()) {
   queryRotation = makeRotation(query(), op.getQueryRotationAttr(),
                                op.getQueryRotationOperands());
-  keyRotation = makeRotation(key(), op.getKeyRotationAttr(),
-                             op.getKeyRotationOperands());
+  keyRotation =
+      makeRotation(key(), op.getKeyRotationAttr(), op.getKeyRotationOperands());
   Value number = op.getQueryOffset();
   if (!number || isa<MemRefType>(number.getType()))
     return;
@@ -141,11 +140,11 @@ AttentionParts::AttentionParts(KernelBuilder &b, AttentionOp op)
   OpFoldResult clamped;
   APInt known;
   if (matchPattern(number, m_ConstantInt(&known))) {
-    clamped = host.getIndexAttr(std::clamp(
-        known.getSignificantBits() <= 64 ? known.getSExtValue()
-        : known.isNegative()             ? -kFarPosition
-                                         : kFarPosition,
-        -kFarPosition, kFarPosition));
+    clamped = host.getIndexAttr(std::clamp(known.getSignificantBits() <= 64
+                                               ? known.getSExtValue()
+                                           : known.isNegative() ? -kFarPosition
+                                                                : kFarPosition,
+                                           -kFarPosition, kFarPosition));
   } else {
     if (!number.getType().isIndex())
       number = arith::IndexCastOp::create(host, host.getIndexType(), number);
@@ -343,8 +342,7 @@ Value AttentionParts::isVisible(Value query, Value key) {
   };
   // One comparison for both ends.
   auto within = [&](Value x, uint64_t size) {
-    require(compare(b, arith::CmpIPredicate::ult, x,
-                    b.i32(withinReach(size))));
+    require(compare(b, arith::CmpIPredicate::ult, x, b.i32(withinReach(size))));
   };
   if (std::optional<uint64_t> window = op.getWindow())
     within(b.sub(at, other), *window);
@@ -540,8 +538,7 @@ std::pair<Value, Value> AttentionRotation::channels(Pairing pairing,
     pair = b.mul(pair, b.index(2));
   Value first =
       attr.getOffset() ? b.add(pair, b.index(attr.getOffset())) : pair;
-  return {first,
-          b.add(first, pairing == Pairing::half ? stride : b.index(1))};
+  return {first, b.add(first, pairing == Pairing::half ? stride : b.index(1))};
 }
 
 std::pair<Value, Value> AttentionRotation::readChannels(Value pair) const {
@@ -708,9 +705,9 @@ Value AttentionRotation::loadChannel(const Row &row, Value channel) const {
     isSecond = compare(b, arith::CmpIPredicate::sge, number, stride);
     pair = select(b, isSecond, b.sub(number, stride), number);
   } else {
-    isSecond = compare(b, arith::CmpIPredicate::ne,
-                       arith::AndIOp::create(b, number, b.index(1)),
-                       b.index(0));
+    isSecond =
+        compare(b, arith::CmpIPredicate::ne,
+                arith::AndIOp::create(b, number, b.index(1)), b.index(0));
     pair = arith::ShRSIOp::create(b, number, b.index(1));
   }
   auto rotated = [&]() -> Value {

@@ -47,7 +47,8 @@ struct Emitter {
     return arith::BitcastOp::create(b, b.getF64Type(), x);
   }
   /// The sum of x^k / divisor(k) for k = 0 .. degree.
-  Value series(Value x, int degree, llvm::function_ref<double(int)> divisor) const {
+  Value series(Value x, int degree,
+               llvm::function_ref<double(int)> divisor) const {
     Value sum = real(1.0 / divisor(degree));
     for (int k = degree; k-- > 0;)
       sum = fma(sum, x, real(1.0 / divisor(k)));
@@ -69,12 +70,10 @@ Value rope::buildExpF64(ImplicitLocOpBuilder &b, Value x) {
   r = e.fma(n, e.real(-kLn2Low), r);
   Value p = e.series(r, 13, factorial);
   Value scaled = e.fromBits(arith::AddIOp::create(
-      b, e.bits(p),
-      arith::ShLIOp::create(b, e.bits(shifted), e.integer(52))));
+      b, e.bits(p), arith::ShLIOp::create(b, e.bits(shifted), e.integer(52))));
   // Out of range, and for NaN, all of this was for nothing.
   Value result = e.select(e.less(x, -708.0), e.real(0.0), scaled);
-  Value overflow =
-      e.add(x, e.real(std::numeric_limits<double>::infinity()));
+  Value overflow = e.add(x, e.real(std::numeric_limits<double>::infinity()));
   return e.select(e.less(x, 709.78), result, overflow);
 }
 

@@ -435,31 +435,41 @@ static int64_t accessWidth(const GPUTarget &target, int64_t count,
                            int64_t(1) << llvm::countr_zero(uint64_t(count))));
 }
 
-SmallVector<Value> KernelBuilder::loadFloats(const KernelBuffer &buffer,
-                                             Value address, int64_t count,
-                                             FloatType type, bool aligned) {
+SmallVector<Value> KernelBuilder::loadRow(const KernelBuffer &buffer,
+                                          Value address, int64_t count,
+                                          bool aligned) {
   int64_t bytes = buffer.elementType.getIntOrFloatBitWidth() / 8;
   int64_t width = accessWidth(target, count, bytes, aligned);
-  SmallVector<Value> values;
+  SmallVector<Value> row;
   for (int64_t first = 0; first < count; first += width) {
     Value at = add(address, index(first));
-    if (width == 1) {
-      values.push_back(toFloat(*this, load(buffer, at), type));
+    if (width == 1)
+      row.push_back(load(buffer, at));
+    else
+      row.push_back(vector::LoadOp::create(
+          *this, VectorType::get({width}, buffer.elementType), buffer.memref,
+          at, /*nontemporal=*/false, llvm::MaybeAlign(width * bytes)));
+  }
+  return row;
+}
+
+SmallVector<Value> KernelBuilder::toFloats(ValueRange row, FloatType type) {
+  SmallVector<Value> values;
+  for (Value piece : row) {
+    auto vectorType = dyn_cast<VectorType>(piece.getType());
+    if (!vectorType) {
+      values.push_back(toFloat(*this, piece, type));
       continue;
     }
-    auto vectorType = VectorType::get({width}, buffer.elementType);
-    Value vector = vector::LoadOp::create(*this, vectorType, buffer.memref, at,
-                                          /*nontemporal=*/false,
-                                          llvm::MaybeAlign(width * bytes));
-    if (buffer.elementType != type) {
-      auto wide = VectorType::get({width}, type);
-      unsigned bits = buffer.elementType.getIntOrFloatBitWidth();
-      vector = bits < type.getWidth()
-                   ? Value(arith::ExtFOp::create(*this, wide, vector))
-                   : Value(arith::TruncFOp::create(*this, wide, vector));
+    Type element = vectorType.getElementType();
+    if (element != type) {
+      auto wide = VectorType::get(vectorType.getShape(), type);
+      piece = element.getIntOrFloatBitWidth() < type.getWidth()
+                  ? Value(arith::ExtFOp::create(*this, wide, piece))
+                  : Value(arith::TruncFOp::create(*this, wide, piece));
     }
-    for (int64_t i = 0; i < width; ++i)
-      values.push_back(vector::ExtractOp::create(*this, vector, i));
+    for (int64_t i = 0; i < vectorType.getDimSize(0); ++i)
+      values.push_back(vector::ExtractOp::create(*this, piece, i));
   }
   return values;
 }
@@ -607,6 +617,19 @@ void KernelBuilder::ifThen(Value condition, llvm::function_ref<void()> then,
     return;
   setInsertionPointToStart(branch.elseBlock());
   otherwise();
+}
+
+SmallVector<Value>
+KernelBuilder::ifThen(Value condition, ValueRange otherwise,
+                      llvm::function_ref<SmallVector<Value>()> then) {
+  auto branch = scf::IfOp::create(*this, otherwise.getTypes(), condition,
+                                  /*withElseRegion=*/true);
+  InsertionGuard guard(*this);
+  setInsertionPointToStart(branch.thenBlock());
+  scf::YieldOp::create(*this, then());
+  setInsertionPointToStart(branch.elseBlock());
+  scf::YieldOp::create(*this, otherwise);
+  return SmallVector<Value>(branch.getResults());
 }
 
 void KernelBuilder::barrier() { gpu::BarrierOp::create(*this); }

@@ -120,11 +120,18 @@ public:
   Value load(const KernelBuffer &buffer, Value address);
   void store(const KernelBuffer &buffer, Value address, Value value);
 
-  /// `count` floats in a row, each widened to `type`. `aligned` says that the
-  /// first one lies at a multiple of the target's widest access, which is then
-  /// made use of.
+  /// `count` elements in a row, as vectors or one by one. `aligned` says that
+  /// the first one lies at a multiple of the target's widest access, which is
+  /// then made use of.
+  SmallVector<Value> loadRow(const KernelBuffer &buffer, Value address,
+                             int64_t count, bool aligned);
+  /// What `loadRow` returned, floats, one by one and in `type`.
+  SmallVector<Value> toFloats(ValueRange row, FloatType type);
+  /// Both.
   SmallVector<Value> loadFloats(const KernelBuffer &buffer, Value address,
-                                int64_t count, FloatType type, bool aligned);
+                                int64_t count, FloatType type, bool aligned) {
+    return toFloats(loadRow(buffer, address, count, aligned), type);
+  }
   /// The same to memory, rounded once to its elements.
   void storeFloats(const KernelBuffer &buffer, Value address, ValueRange values,
                    bool aligned);
@@ -154,6 +161,9 @@ public:
                llvm::function_ref<void(Value)> body);
   void ifThen(Value condition, llvm::function_ref<void()> then,
               llvm::function_ref<void()> otherwise = nullptr);
+  /// What `then` returns where the condition holds, else `otherwise`.
+  SmallVector<Value> ifThen(Value condition, ValueRange otherwise,
+                            llvm::function_ref<SmallVector<Value>()> then);
   void barrier();
 
   /// Ends the kernel and launches `blocks` (index, on the host) blocks along x.

@@ -26,6 +26,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/NVGPU/IR/NVGPUDialect.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
+#include "llvm/ADT/ScopeExit.h"
 
 namespace mlir::rope {
 #define GEN_PASS_DEF_CONVERTROPETOGPU
@@ -90,6 +91,8 @@ private:
   /// is anything in it that kernels cannot do.
   bool collectIterations(Operation *op, SmallVector<LoopLikeOpInterface> loops,
                          SmallVectorImpl<Iterations> &found);
+  /// Whether what one operation of the loops writes, no other one touches.
+  bool areIndependent(Operation *loop, ArrayRef<Operation *> ops);
   /// Adds the iterations of a parallel loop to the kernel at hand. Returns
   /// false, and changes nothing, where that cannot be done.
   bool addLoops(Operation *op);
@@ -110,6 +113,10 @@ private:
   Value axesOf(std::optional<ArrayRef<int64_t>> axes);
   bool isFused(TableOp op);
   bool dependsOnGroup(Operation *op);
+  /// What the kernel of an operation reads, frequencies and what its angles are
+  /// made of included, and what it writes.
+  void collectAccesses(Operation *op, SmallVectorImpl<Value> &inputs,
+                       SmallVectorImpl<Value> &outputs);
 
   func::FuncOp func;
   gpu::GPUModuleOp kernels;
@@ -250,11 +257,12 @@ Value FunctionConverter::axesOf(std::optional<ArrayRef<int64_t>> axes) {
         other.getInitialValue() == Attribute(values))
       global = other;
   if (!global) {
-    OpBuilder b = OpBuilder::atBlockBegin(module.getBody());
+    OpBuilder b(func.getContext());
     global = memref::GlobalOp::create(
         b, func.getLoc(), "axes", b.getStringAttr("private"), type, values,
         /*constant=*/true, /*alignment=*/IntegerAttr());
-    SymbolTable(module).insert(global);
+    // Under a name that is free.
+    SymbolTable(module).insert(global, module.getBody()->begin());
   }
   return memref::GetGlobalOp::create(rewriter, func.getLoc(), type,
                                      global.getSymName());
@@ -316,9 +324,24 @@ std::optional<AngleSource> FunctionConverter::anglesOf(ApplyOp op) {
 // Kernels
 //===----------------------------------------------------------------------===//
 
+void FunctionConverter::collectAccesses(Operation *op,
+                                        SmallVectorImpl<Value> &inputs,
+                                        SmallVectorImpl<Value> &outputs) {
+  collectMemory(op, inputs, outputs);
+  auto addAngles = [&](TableOp table) {
+    inputs.append({table.getPositions(), table.getFrequencies()});
+  };
+  if (auto table = dyn_cast<TableOp>(op))
+    addAngles(table);
+  if (auto apply = dyn_cast<ApplyOp>(op))
+    for (TableOp table : fusedTables)
+      if (table.getCos() == apply.getCos())
+        addAngles(table);
+}
+
 bool FunctionConverter::dependsOnGroup(Operation *op) {
   SmallVector<Value> inputs, outputs;
-  collectMemory(op, inputs, outputs);
+  collectAccesses(op, inputs, outputs);
   for (Value input : inputs)
     if (writes.contains(rootOf(input)))
       return true;
@@ -372,7 +395,7 @@ LogicalResult FunctionConverter::addToGroup(Operation *op) {
   rewriter.setInsertionPoint(op);
   group.push_back(op);
   SmallVector<Value> inputs, outputs;
-  collectMemory(op, inputs, outputs);
+  collectAccesses(op, inputs, outputs);
   for (Value input : inputs)
     reads.insert(rootOf(input));
   for (Value output : outputs)
@@ -400,12 +423,7 @@ FunctionConverter::makeParts(Operation *op,
         to.push_back(makeCopy(apply.getX(), apply.getInit()));
       return success();
     }
-    std::optional<AngleSource> angles = anglesOf(apply);
-    if (angles) {
-      reads.insert(rootOf(angles->positions));
-      reads.insert(rootOf(angles->frequencies));
-    }
-    to.push_back(makeRotation(apply, std::move(angles)));
+    to.push_back(makeRotation(apply, anglesOf(apply)));
     host.setInsertionPoint(op);
     for (std::unique_ptr<KernelPart> &copy : makeCopies(host, apply))
       to.push_back(std::move(copy));
@@ -497,19 +515,19 @@ bool FunctionConverter::collectIterations(
   return true;
 }
 
-/// Whether what one operation of the loops writes, no other one touches.
-static bool areIndependent(Operation *loop, ArrayRef<Operation *> ops) {
+bool FunctionConverter::areIndependent(Operation *loop,
+                                       ArrayRef<Operation *> ops) {
   llvm::SmallDenseMap<Value, Operation *> written;
   for (Operation *op : ops) {
     SmallVector<Value> inputs, outputs;
-    collectMemory(op, inputs, outputs);
+    collectAccesses(op, inputs, outputs);
     for (Value output : outputs)
       if (!written.try_emplace(rootOf(output), op).second)
         return false;
   }
   for (Operation *op : ops) {
     SmallVector<Value> inputs, outputs;
-    collectMemory(op, inputs, outputs);
+    collectAccesses(op, inputs, outputs);
     for (Value input : inputs)
       if (Operation *writer = written.lookup(rootOf(input));
           writer && writer != op)
@@ -532,11 +550,13 @@ bool FunctionConverter::addLoops(Operation *op) {
   isKernel = isKernel && areIndependent(op, leaves);
   SmallVector<std::unique_ptr<KernelPart>> made;
   if (isKernel) {
-    for (Operation *leaf : leaves)
-      if (dependsOnGroup(leaf)) {
-        emitGroup();
-        break;
-      }
+    bool depends = llvm::any_of(
+        leaves, [&](Operation *leaf) { return dependsOnGroup(leaf); });
+    op->walk([&](memref::LoadOp load) {
+      depends |= writes.contains(rootOf(load.getMemRef()));
+    });
+    if (depends)
+      emitGroup();
     rewriter.setInsertionPoint(op);
     for (Iterations &iterations : found) {
       SmallVector<std::unique_ptr<KernelPart>> parts;
@@ -554,12 +574,13 @@ bool FunctionConverter::addLoops(Operation *op) {
     }
   }
   // The loop takes its tables along when it goes.
-  fusedTables.resize(numTables);
+  auto forgetTables =
+      llvm::make_scope_exit([&] { fusedTables.resize(numTables); });
   if (!isKernel)
     return false;
   for (Operation *leaf : leaves) {
     SmallVector<Value> inputs, outputs;
-    collectMemory(leaf, inputs, outputs);
+    collectAccesses(leaf, inputs, outputs);
     for (Value input : inputs)
       reads.insert(rootOf(input));
     for (Value output : outputs)

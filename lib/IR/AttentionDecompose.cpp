@@ -99,6 +99,9 @@ static FloatType floatElement(Value value) {
 
 Value rope::toFloat(ImplicitLocOpBuilder &b, Value x, FloatType type) {
   unsigned width = cast<FloatType>(x.getType()).getWidth();
+  // Integer operations widen bf16 to f32 alone.
+  if (x.getType().isBF16() && type.isF64())
+    x = arith::ExtFOp::create(b, b.getF32Type(), x);
   if (width < type.getWidth())
     return arith::ExtFOp::create(b, type, x);
   if (width > type.getWidth())

@@ -13,6 +13,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/GPU/Transforms/Passes.h"
+#include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Dialect/SPIRV/IR/SPIRVOps.h"
 #include "mlir/Dialect/SPIRV/Transforms/Passes.h"
@@ -85,8 +86,9 @@ static void addROCDL(OpPassManager &pm, const std::string &chip) {
   pm.addPass(createCSEPass());
 }
 
-/// The same to SPIR-V.
+/// The same to SPIR-V. Drivers optimize less than LLVM does.
 static void addSPIRV(OpPassManager &pm) {
+  pm.addPass(createLoopInvariantCodeMotionPass());
   pm.addPass(createConvertKernelsToSPIRV());
   OpPassManager &module = pm.nest<spirv::ModuleOp>();
   module.addPass(spirv::createSPIRVLowerABIAttributesPass());
@@ -116,15 +118,20 @@ void rope::buildKernelsToBinaryPipeline(
     target.chip = chip;
     target.optLevel = options.optLevel;
     target.wave64Flag = wave64;
+    // Code object version 5, which older drivers load as well.
+    target.abiVersion = "500";
     pm.addPass(createGpuROCDLAttachTarget(target));
   }
 
   // Launches verify before this nest and after it, not within.
   OpPassManager &kernels = pm.nest<gpu::GPUModuleOp>();
   kernels.addPass(createApproximateMath());
-  // Its memory has no bf16: see KernelBuffer.
-  if (api == GPUApi::vulkan)
+  if (api == GPUApi::vulkan) {
+    // Its memory has no bf16: see KernelBuffer.
     kernels.addPass(createExpandBF16());
+    // Nothing is fused later.
+    kernels.addPass(math::createMathUpliftToFMA());
+  }
   kernels.addPass(createCanonicalizerPass());
   kernels.addPass(createCSEPass());
   SpecializeKernelsOptions specialize;

@@ -68,4 +68,6 @@ static Driver driver = {
     {nullptr},
 };
 
-const Backend rope::gpu::cudaBackend = makeBackend<driver>("CUDA");
+static constexpr Backend backend = makeBackend<driver>("CUDA");
+
+const Backend *rope::gpu::getCUDABackend() { return &backend; }

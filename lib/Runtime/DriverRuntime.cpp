@@ -26,6 +26,13 @@ static constexpr int captureModeRelaxed = 2;
 static constexpr int64_t defaultSharedBytes = 48 * 1024;
 static constexpr int64_t maxParameters = 128;
 
+/// A number where a pointer is passed.
+static void *asPointer(uintptr_t number) {
+  void *pointer;
+  memcpy(static_cast<void *>(&pointer), &number, sizeof(pointer));
+  return pointer;
+}
+
 namespace {
 struct Kernel {
   void *function;
@@ -218,7 +225,7 @@ Context *Driver::getContext(Session &session) {
     int device = 0;
     if (!check(getCurrentDevice(&device), getCurrentDevice.name, "the thread"))
       return nullptr;
-    handle = reinterpret_cast<void *>(static_cast<intptr_t>(device) + 1);
+    handle = asPointer(static_cast<uintptr_t>(device) + 1);
   }
   for (Context *context = contexts.load(std::memory_order_acquire); context;
        context = context->next)
@@ -292,7 +299,7 @@ static LoadedModule *loadModuleOnce(Driver &driver, Context &context,
   char log[2000] = "";
   int options[] = {jitErrorLog, jitErrorLogBytes};
   // A value stands for a pointer here.
-  void *values[] = {log, reinterpret_cast<void *>(sizeof(log) - 1)};
+  void *values[] = {log, asPointer(sizeof(log) - 1)};
   bool hasLog(driver.retainPrimaryContext);
   void *handle = nullptr;
   int error =

@@ -87,17 +87,18 @@ void *rope::gpu::openLibrary(const char *variable, const char *const *names,
 }
 
 void rope::gpu::failFunction(const char *library, const char *function) {
-  fail("the %s driver cannot be used: it has no function %s", library, function);
+  fail("the %s driver cannot be used: it has no function %s", library,
+       function);
 }
 
 static const Backend *getBackend(int64_t api) {
   switch (api) {
   case ROPE_GPU_CUDA:
-    return &cudaBackend;
+    return getCUDABackend();
   case ROPE_GPU_ROCM:
-    return &hipBackend;
+    return getHIPBackend();
   case ROPE_GPU_VULKAN:
-    return &vulkanBackend;
+    return getVulkanBackend();
   default:
     fail("unknown API %" PRId64
          ": expected 0 for CUDA, 1 for ROCm or 2 for Vulkan",

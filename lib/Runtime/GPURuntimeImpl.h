@@ -70,7 +70,9 @@ struct Backend {
                    size_t chipBytes);
 };
 
-extern const Backend cudaBackend, hipBackend, vulkanBackend;
+const Backend *getCUDABackend();
+const Backend *getHIPBackend();
+const Backend *getVulkanBackend();
 
 /// Reports an error, a sentence; the first one of a session stays.
 __attribute__((format(printf, 1, 2))) void fail(const char *format, ...);

@@ -84,4 +84,6 @@ static Driver driver = {
     {nullptr},
 };
 
-const Backend rope::gpu::hipBackend = makeBackend<driver>("ROCm");
+static constexpr Backend backend = makeBackend<driver>("ROCm");
+
+const Backend *rope::gpu::getHIPBackend() { return &backend; }

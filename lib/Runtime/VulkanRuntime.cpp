@@ -750,7 +750,7 @@ static void submit(Session &session) {
 
 /// Waits for all that was queued, by this thread's open session too.
 static void finish() {
-  if (Session *open = getOpenSession(&vulkanBackend))
+  if (Session *open = getOpenSession(getVulkanBackend()))
     submit(*open);
   reap(/*wait=*/true);
 }
@@ -1352,7 +1352,9 @@ static void describe(Session &session, char *name, size_t nameBytes, char *chip,
   snprintf(chip, chipBytes, "vulkan1.1");
 }
 
-const Backend rope::gpu::vulkanBackend = {
+static constexpr Backend backend = {
     "Vulkan", begin,    end,     launch, constant, allocInOrder, freeInOrder,
     upload,   allocate, release, write,  read,     synchronize,  describe,
 };
+
+const Backend *rope::gpu::getVulkanBackend() { return &backend; }

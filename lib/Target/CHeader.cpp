@@ -336,8 +336,7 @@ static StringRef getGPUComment(GPUApi api) {
  *     the descriptor is in the host's memory;
  *   - queues its work on `stream`, a cudaStream_t or CUstream, null being the
  *     default one, and returns before it is done. The stream may be recording a
- *     graph, once the function has been called before: the first call loads the
- *     driver and the kernels.
+ *     graph. The first call loads the driver and the kernels.
 )";
   case GPUApi::rocm:
     return R"( * Functions work on an AMD GPU, the thread's current device. A function

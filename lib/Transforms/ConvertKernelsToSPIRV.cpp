@@ -18,12 +18,15 @@
 #include "mlir/Conversion/MemRefToSPIRV/MemRefToSPIRV.h"
 #include "mlir/Conversion/SCFToSPIRV/SCFToSPIRV.h"
 #include "mlir/Conversion/VectorToSPIRV/VectorToSPIRV.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/SPIRV/IR/SPIRVDialect.h"
 #include "mlir/Dialect/SPIRV/IR/SPIRVOps.h"
 #include "mlir/Dialect/SPIRV/IR/TargetAndABI.h"
 #include "mlir/Dialect/SPIRV/Transforms/SPIRVConversion.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 
 namespace mlir::rope {
 #define GEN_PASS_DEF_CONVERTKERNELSTOSPIRV
@@ -32,6 +35,29 @@ namespace mlir::rope {
 
 using namespace mlir;
 using namespace mlir::rope;
+
+/// Upstream's pattern leaves the results of loops without iterations undefined.
+static void defineResults(gpu::GPUModuleOp kernels) {
+  kernels.walk([](scf::ForOp loop) {
+    std::optional<int64_t> from = getConstantIntValue(loop.getLowerBound());
+    std::optional<int64_t> to = getConstantIntValue(loop.getUpperBound());
+    if (loop.getNumResults() == 0 || (from && to && *from < *to))
+      return;
+    OpBuilder builder(loop.getContext());
+    builder.setInsertionPointAfter(loop);
+    auto predicate = loop.getUnsignedCmp() ? arith::CmpIPredicate::ult
+                                           : arith::CmpIPredicate::slt;
+    Value iterates =
+        arith::CmpIOp::create(builder, loop.getLoc(), predicate,
+                              loop.getLowerBound(), loop.getUpperBound());
+    for (auto [result, init] :
+         llvm::zip_equal(loop.getResults(), loop.getInitArgs())) {
+      auto select = arith::SelectOp::create(builder, loop.getLoc(), iterates,
+                                            result, init);
+      result.replaceAllUsesExcept(select, select);
+    }
+  });
+}
 
 /// Converts `kernels` and what is in it to a spirv.module.
 static LogicalResult convert(gpu::GPUModuleOp kernels,
@@ -75,6 +101,20 @@ static void nameWorkgroupMemory(spirv::ModuleOp module) {
   }
 }
 
+/// Says that what was written is computed. Drivers for Vulkan may otherwise
+/// take floats for real numbers: Mesa's make x of (x + c) - c, which is how
+/// functions round. Products and sums that may be fused were made one operation
+/// before.
+static void fixOrder(spirv::ModuleOp module) {
+  auto name = StringAttr::get(module.getContext(), "no_contraction");
+  auto unit = UnitAttr::get(module.getContext());
+  module.walk([&](Operation *op) {
+    if (isa<spirv::FAddOp, spirv::FSubOp, spirv::FMulOp, spirv::FDivOp,
+            spirv::FNegateOp, spirv::FRemOp, spirv::GLFmaOp>(op))
+      op->setDiscardableAttr(name, unit);
+  });
+}
+
 namespace {
 struct ConvertKernelsToSPIRV
     : rope::impl::ConvertKernelsToSPIRVBase<ConvertKernelsToSPIRV> {
@@ -94,6 +134,7 @@ struct ConvertKernelsToSPIRV
     OpBuilder builder(&getContext());
     builder.setInsertionPointToEnd(kernels.getBody());
     auto copy = cast<gpu::GPUModuleOp>(builder.clone(*kernels));
+    defineResults(copy);
     if (failed(convert(copy, target)))
       return signalPassFailure();
 
@@ -109,10 +150,14 @@ struct ConvertKernelsToSPIRV
                            builder.getUnitAttr());
       func.erase();
     }
-    for (auto module : kernels.getOps<spirv::ModuleOp>())
-      if (llvm::is_contained(target.getCapabilities(),
-                             spirv::Capability::Kernel))
+    bool isKernel =
+        llvm::is_contained(target.getCapabilities(), spirv::Capability::Kernel);
+    for (auto module : kernels.getOps<spirv::ModuleOp>()) {
+      if (isKernel)
         nameWorkgroupMemory(module);
+      else
+        fixOrder(module);
+    }
   }
 };
 } // namespace

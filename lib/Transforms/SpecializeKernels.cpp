@@ -295,14 +295,19 @@ static LogicalResult checkFunctions(gpu::GPUFuncOp func,
                       "device library would be needed");
       return WalkResult::interrupt();
     }
-    for (Type type : op->getResultTypes())
-      if (auto vector = dyn_cast<VectorType>(type);
-          vector && (vector.getRank() != 1 || vector.isScalable())) {
-        op->emitOpError("expected vectors of one known dimension in a kernel, "
-                        "found ")
+    for (Type type : op->getResultTypes()) {
+      auto vector = dyn_cast<VectorType>(type);
+      Type element = getElementTypeOrSelf(type);
+      if (isa<TensorType>(type) ||
+          (vector && (vector.getRank() != 1 || vector.isScalable())) ||
+          (isa<FloatType>(element) && !element.isF16() && !element.isBF16() &&
+           !element.isF32() && !element.isF64())) {
+        op->emitOpError("expected numbers, floats of 16, 32 and 64 bits, and "
+                        "vectors of one known dimension in a kernel, found ")
             << type;
         return WalkResult::interrupt();
       }
+    }
     bool isMath = isa_and_present<math::MathDialect>(op->getDialect());
     if (!isa<arith::RemFOp>(op) &&
         (!isMath || !getIntrinsic(op).empty() ||

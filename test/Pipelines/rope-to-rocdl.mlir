@@ -25,7 +25,7 @@
 // RUN: not rope-opt %S/Inputs/kernels.mlir --rope-to-rocdl='from-launches chip=gfx803' 2>&1 | FileCheck %s --check-prefix=CHIP
 // REQUIRES: amdgpu-registered-target
 
-// BINARY: gpu.binary @rope_kernels [#gpu.object<#rocdl.target<O = 3, chip = "gfx942">, assembly = "
+// BINARY: gpu.binary @rope_kernels [#gpu.object<#rocdl.target<O = 3, chip = "gfx942", abi = "500">, assembly = "
 
 // ISA-LABEL: {{^}}vectors:
 // ISA: global_load_dwordx4
@@ -46,6 +46,7 @@
 // WAVE32: .max_flat_workgroup_size: 256
 // WAVE32: .wavefront_size: 32
 
+// OBJECT: ABI Version: 3
 // OBJECT: Type: DYN
 // OBJECT: Machine: EM_AMDGPU
 // OBJECT-DAG: FUNC GLOBAL PROTECTED {{.*}} scale

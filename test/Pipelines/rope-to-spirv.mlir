@@ -54,7 +54,13 @@
 // More words than push constants hold are a buffer of their own.
 // TYPES: OpDecorate %types_arg_1 Binding 1
 // TYPES: OpDecorate %types_arg_2 Binding 2
+// Drivers may change nothing about floats.
 // TYPES-NOT: PushConstant
+// TYPES: OpDecorate %[[FMA:.*]] NoContraction
+// TYPES: OpDecorate %[[SUB:.*]] NoContraction
+// TYPES-NOT: PushConstant
+// TYPES: %[[FMA]] = OpExtInst %double %{{.*}} Fma
+// TYPES: %[[SUB]] = OpFSub
 
 // OPENCL-NOT: OpCapability Shader
 // OPENCL: OpCapability Kernel
@@ -79,7 +85,10 @@ gpu.module @rope_kernels {
     %w = arith.extsi %e : i8 to i64
     %v = arith.muli %w, %w : i64
     %d = arith.sitofp %v : i64 to f64
-    %f = math.sqrt %d : f64
+    %s = math.sqrt %d : f64
+    %p = arith.mulf %s, %d fastmath<contract> : f64
+    %q = arith.addf %p, %s fastmath<contract> : f64
+    %f = arith.subf %q, %d : f64
     memref.store %f, %y[%j5] : memref<?xf64, strided<[1], offset: ?>>
     gpu.return
   }

@@ -209,7 +209,7 @@ gpu.module @kernels {
 
 // -----
 
-// CUDA: error: 'vector.broadcast' op expected vectors of one known dimension in a kernel, found 'vector<2x2xf32>'
+// CUDA: error: 'vector.broadcast' op expected numbers, floats of 16, 32 and 64 bits, and vectors of one known dimension in a kernel, found 'vector<2x2xf32>'
 gpu.module @kernels {
   gpu.func @matrix(%x: memref<?xf32, strided<[1], offset: ?>>) kernel attributes {known_block_size = array<i32: 64, 1, 1>} {
     %i = gpu.thread_id x
@@ -217,6 +217,22 @@ gpu.module @kernels {
     // expected-error @+1 {{expected vectors of at most 4 elements in a kernel, found 'vector<2x2xf32>'}}
     %v = vector.broadcast %e : f32 to vector<2x2xf32>
     %f = vector.extract %v[0, 1] : f32 from vector<2x2xf32>
+    memref.store %f, %x[%i] : memref<?xf32, strided<[1], offset: ?>>
+    gpu.return
+  }
+}
+
+// -----
+
+// ROCM: error: 'arith.extf' op expected numbers, floats of 16, 32 and 64 bits, and vectors of one known dimension in a kernel, found 'f128'
+gpu.module @kernels {
+  gpu.func @f128(%x: memref<?xf32, strided<[1], offset: ?>>) kernel attributes {known_block_size = array<i32: 64, 1, 1>} {
+    %i = gpu.thread_id x
+    %e = memref.load %x[%i] : memref<?xf32, strided<[1], offset: ?>>
+    // expected-error @+1 {{has a type that kernels in SPIR-V do not have: 'f128'}}
+    %v = arith.extf %e : f32 to f128
+    %a = arith.addf %v, %v : f128
+    %f = arith.truncf %a : f128 to f32
     memref.store %f, %x[%i] : memref<?xf32, strided<[1], offset: ?>>
     gpu.return
   }

@@ -429,6 +429,11 @@ def ConvertKernelsToSPIRV : Pass<"rope-convert-kernels-to-spirv", "::mlir::gpu::
     attached to that. Functions of the kernels' names remain beside it, as
     launches must find them. `spirv-lower-abi-attrs` and `spirv-update-vce`
     on the `spirv.module` complete it.
+
+    Operations on floats are decorated with `NoContraction` in Vulkan, where
+    drivers may otherwise take floats for real numbers. Products and sums that
+    may be fused have to be `math.fma` before, as `math-uplift-to-fma` makes
+    them.
   }];
   let dependentDialects = [
     "::mlir::func::FuncDialect", "::mlir::spirv::SPIRVDialect"];

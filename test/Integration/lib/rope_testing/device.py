@@ -11,7 +11,7 @@ import mmap
 
 import numpy as np
 
-from rope_testing.runner import _argument
+from rope_testing.runner import argument as passed_argument
 
 API_CUDA = 0
 SENTINEL = 0xA5
@@ -43,7 +43,7 @@ class HostModule:
     def call(self, name, *arguments):
         function = getattr(self._library, "_mlir_ciface_" + name)
         function.restype = None
-        function(*[_argument(argument) for argument in arguments])
+        function(*map(passed_argument, arguments))
 
 
 class CudaModule:
@@ -62,14 +62,13 @@ class CudaModule:
         copies, passed = [], []
         for argument in arguments:
             if not isinstance(argument, np.ndarray):
-                passed.append(_argument(argument))
+                passed.append(passed_argument(argument))
                 continue
             first, size = extent(argument)
             copy = self._device.place(first, size)
             copies.append(copy)
-            words = list(_words(argument))
-            words[0] = words[1] = copy.address + words[0] - first
-            passed.append(ctypes.byref((ctypes.c_int64 * len(words))(*words)))
+            start = argument.__array_interface__["data"][0] - first
+            passed.append(passed_argument(argument, copy.address + start))
         try:
             self._begin(API_CUDA, None)
             function(*passed)
@@ -82,10 +81,6 @@ class CudaModule:
         finally:
             for copy in copies:
                 copy.free()
-
-
-def _words(array):
-    return _argument(array)._obj
 
 
 class _Slot:
