@@ -33,6 +33,7 @@
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Matchers.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -1231,8 +1232,10 @@ static Value fillsDevice(OpBuilder &host, AttentionOp op, const Tiling &tall,
 static void emitKernel(RewriterBase &host, AttentionOp op,
                        gpu::GPUModuleOp kernels, const GPUTarget &target,
                        const Tiling &tiling) {
-  KernelBuilder b(host, op.getLoc(), kernels, "attention_mma", target,
-                  kThreads);
+  auto func = op->getParentOfType<FunctionOpInterface>();
+  std::string name =
+      func ? (func.getName() + "_attention_mma").str() : "attention_mma";
+  KernelBuilder b(host, op.getLoc(), kernels, name, target, kThreads);
   AttentionParts parts(b, op);
   MmaAttention kernel(b, parts, tiling);
   kernel.emit();

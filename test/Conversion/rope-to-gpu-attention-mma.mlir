@@ -8,7 +8,8 @@
 // RUN:   -canonicalize -cse | FileCheck %s --check-prefix=OTHER
 // RUN: rope-opt %s -split-input-file -convert-rope-to-gpu="api=vulkan" \
 // RUN:   -canonicalize -cse | FileCheck %s --check-prefix=OTHER
-// OTHER-NOT: @attention_mma
+// OTHER: gpu.launch_func @rope_kernels::@few_attention blocks
+// OTHER-NOT: _attention_mma
 
 #q = affine_map<(b, h, i, j, d, e) -> (b, i, h, d)>
 #k = affine_map<(b, h, i, j, d, e) -> (b, j, h, d)>
@@ -29,16 +30,16 @@
 // CHECK: %[[ALIGNED:.*]] = arith.cmpi eq, %[[BITS]], %[[ZERO]]
 // CHECK: scf.if %[[ALIGNED]] {
 // CHECK-NOT: scf.if
-// CHECK: gpu.launch_func @rope_kernels::@attention_mma blocks in (%c4,
+// CHECK: gpu.launch_func @rope_kernels::@few_attention_mma blocks in (%c4,
 // CHECK-SAME: threads in (%c128,
 // CHECK-NOT: dynamic_shared_memory_size
 // CHECK: } else {
-// CHECK: gpu.launch_func @rope_kernels::@attention blocks
+// CHECK: gpu.launch_func @rope_kernels::@few_attention blocks
 
 // Keys and values of 64 rows of 16 channels and a pad of 8. Keys first, then
 // queries, then both products in a loop, values transposed.
 
-// CHECK: gpu.func @attention_mma(
+// CHECK: gpu.func @few_attention_mma(
 // CHECK-SAME: workgroup(%[[TILES:.*]] : memref<3072xf16, #gpu.address_space<workgroup>> {llvm.align = 16 : i64}
 // CHECK: nvgpu.device_async_copy {{.*}}, %[[TILES]][{{.*}}], 8 {bypassL1}
 // CHECK: nvvm.cp.async.commit.group
@@ -88,9 +89,9 @@ func.func @few(%q: memref<2x64x2x16xf16>, %k: memref<2x130x2x16xf16>, %v: memref
 // CHECK-LABEL: func @many
 // CHECK: scf.if
 // CHECK-NOT: scf.if
-// CHECK: gpu.launch_func @rope_kernels::@attention_mma blocks in (%c256,
+// CHECK: gpu.launch_func @rope_kernels::@many_attention_mma blocks in (%c256,
 // CHECK-SAME: dynamic_shared_memory_size %c69632_i32
-// CHECK: gpu.func @attention_mma(
+// CHECK: gpu.func @many_attention_mma(
 // CHECK: gpu.dynamic_shared_memory
 // CHECK: nvvm.mma.sync {{.*}}multiplicandAPtxType = #nvvm.mma_type<bf16>
 
@@ -117,9 +118,9 @@ func.func @many(%q: memref<1x1024x32x128xbf16>, %k: memref<1x1024x8x128xbf16>, %
 // CHECK: %[[ROWS:.*]] = arith.cmpi ugt, %{{.*}}, %c64
 // CHECK: %[[TALL:.*]] = arith.andi %[[BLOCKS]], %[[ROWS]]
 // CHECK: scf.if %[[TALL]] {
-// CHECK: gpu.launch_func @rope_kernels::@attention_mma blocks
+// CHECK: gpu.launch_func @rope_kernels::@unknown_attention_mma blocks
 // CHECK: } else {
-// CHECK: gpu.launch_func @rope_kernels::@attention_mma_0 blocks
+// CHECK: gpu.launch_func @rope_kernels::@unknown_attention_mma_0 blocks
 
 func.func @unknown(%q: memref<?x?x?x64xbf16>, %k: memref<?x?x?x64xbf16>, %v: memref<?x?x?x64xbf16>,
                    %o: memref<?x?x?x64xbf16>) {
@@ -139,10 +140,10 @@ func.func @unknown(%q: memref<?x?x?x64xbf16>, %k: memref<?x?x?x64xbf16>, %v: mem
 // Wide heads: tiles of 32 keys, blocks of 64 queries alone.
 
 // CHECK-LABEL: func @wide
-// CHECK: gpu.launch_func @rope_kernels::@attention_mma blocks
-// CHECK-NOT: @attention_mma_0
+// CHECK: gpu.launch_func @rope_kernels::@wide_attention_mma blocks
+// CHECK-NOT: @wide_attention_mma_0
 // CHECK: workgroup(%{{.*}} : memref<16896xbf16, #gpu.address_space<workgroup>>
-// CHECK: gpu.func @attention(
+// CHECK: gpu.func @wide_attention(
 
 func.func @wide(%q: memref<?x?x?x256xbf16>, %k: memref<?x?x?x256xbf16>, %v: memref<?x?x?x256xbf16>,
                 %o: memref<?x?x?x256xbf16>) {
@@ -163,7 +164,7 @@ func.func @wide(%q: memref<?x?x?x256xbf16>, %k: memref<?x?x?x256xbf16>, %v: memr
 // of 16, too many or unknown, and channels that do not lie side by side.
 
 // CHECK-LABEL: func @others
-// CHECK-NOT: @attention_mma
+// CHECK-NOT: _attention_mma
 
 func.func @others(%single: memref<32x32xf32>, %single_out: memref<32x32xf32>,
                   %odd: memref<32x24xf16>, %odd_out: memref<32x24xf16>,

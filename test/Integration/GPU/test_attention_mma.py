@@ -173,7 +173,7 @@ def check_unaligned(module, report, rng):
 
 
 def used_matrix_units(module, report, name):
-    names = [x.kernel for x in module.launches if x.kernel.startswith("attention")]
+    names = [x.kernel for x in module.launches if "_attention" in x.kernel]
     report.true(name, names and all("mma" in name for name in names), f"{names}")
 
 
@@ -192,7 +192,7 @@ def main():
                     used_matrix_units(module, report, case.name)
                 blocks = batches * case.heads * -(-queries // TALL_ROWS)
                 if case.name.startswith("tall"):
-                    grid = [x.grid[0] for x in module.launches if x.kernel.startswith("attention")]
+                    grid = [x.grid[0] for x in module.launches if "_attention" in x.kernel]
                     report.true(case.name, blocks >= PROCESSORS and grid == [blocks], f"blocks: {grid}")
         if not only and start == 0:
             check_unaligned(module, report, rng)
