@@ -322,17 +322,10 @@ public:
       row.append(loadRow(b, x, from, second(b, pair), width, wide));
       return row;
     };
-    // No variable of a loop is of a type that the device does not have.
-    bool hasElements =
-        b.getTarget().hasBF16 || !typeOf(op.getX()).getElementType().isBF16();
-    auto loadNumbers = [&](Value head) {
-      SmallVector<Value> row = loadHead(head);
-      return hasElements ? row : b.toFloats(row, type);
-    };
     // Of the first head, and of the next one at the end of each round: memory
     // is waited for together with what angles are made from.
     Value head = count(group), end = count(b.number(numHeads));
-    SmallVector<Value> row = loadNumbers(head);
+    SmallVector<Value> row = loadHead(head);
 
     SmallVector<Value> cos, sin;
     if (angles) {
@@ -359,7 +352,7 @@ public:
           storeHead(b, y, to, pair, cos, sin, b.toFloats(row, type));
           Value next = b.add(head, count(numGroups));
           return b.ifThen(b.less(next, end), row,
-                          [&] { return loadNumbers(next); });
+                          [&] { return loadHead(next); });
         });
   }
 
