@@ -32,6 +32,8 @@ static const std::pair<StringRef, void *> runtimeFunctions[] = {
     {"rope_gpu_constant", reinterpret_cast<void *>(&rope_gpu_constant)},
     {"rope_gpu_alloc", reinterpret_cast<void *>(&rope_gpu_alloc)},
     {"rope_gpu_free", reinterpret_cast<void *>(&rope_gpu_free)},
+    {"rope_gpu_check_address",
+     reinterpret_cast<void *>(&rope_gpu_check_address)},
     {"rope_gpu_upload", reinterpret_cast<void *>(&rope_gpu_upload)},
     {"rope_gpu_fail", reinterpret_cast<void *>(&rope_gpu_fail)},
 };

@@ -13,7 +13,6 @@
 
 #include "Rope/IR/AngleMath.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Math/IR/Math.h"
 #include <cmath>
 
 using namespace mlir;
@@ -92,6 +91,29 @@ static Value roundWhole(ImplicitLocOpBuilder &b, Value x, Value &sum) {
   Value rounder = real(b, b.getF64Type(), kRounder);
   sum = arith::AddFOp::create(b, x, rounder);
   return arith::SubFOp::create(b, sum, rounder);
+}
+
+/// What rounding left out of `xy`, the product of two f64 numbers, by products
+/// of their halves (Dekker 1971). A multiply-add would say it in one operation,
+/// but rounds twice on some devices.
+static Value productError(ImplicitLocOpBuilder &b, Value x, Value y, Value xy) {
+  auto times = [&](Value x, Value y) -> Value {
+    return arith::MulFOp::create(b, x, y);
+  };
+  auto minus = [&](Value x, Value y) -> Value {
+    return arith::SubFOp::create(b, x, y);
+  };
+  auto halves = [&](Value x) -> std::pair<Value, Value> {
+    Value scaled = times(x, real(b, x.getType(), 0x1.0000002p27));
+    Value high = minus(scaled, minus(scaled, x));
+    return {high, minus(x, high)};
+  };
+  auto [xHigh, xLow] = halves(x);
+  auto [yHigh, yLow] = halves(y);
+  Value error = minus(times(xHigh, yHigh), xy);
+  error = arith::AddFOp::create(b, error, times(xHigh, yLow));
+  error = arith::AddFOp::create(b, error, times(xLow, yHigh));
+  return arith::AddFOp::create(b, error, times(xLow, yLow));
 }
 
 static Value polynomial(ImplicitLocOpBuilder &b, ArrayRef<double> coefficients,
@@ -197,9 +219,7 @@ Value rope::buildTurns(ImplicitLocOpBuilder &b, Value w, Value *rest) {
   Value whole;
   Value high = times(w, kPerTurnHigh);
   Value low = arith::AddFOp::create(
-      b,
-      math::FmaOp::create(b, w, real(b, f64, kPerTurnHigh),
-                          arith::NegFOp::create(b, high)),
+      b, productError(b, w, real(b, f64, kPerTurnHigh), high),
       times(w, kPerTurnLow));
   Value upper = times(fraction(high, whole), 0x1p32);
   Value remainder = fraction(upper, whole);
@@ -273,10 +293,8 @@ CosSin rope::buildExactCosSinOfFloat(ImplicitLocOpBuilder &b, Value position,
   Value turns = arith::SubFOp::create(b, high, roundWhole(b, high, sum));
   if (type.isF64()) {
     // What the two products and the constant left out.
-    Value lost = math::FmaOp::create(b, angle, real(b, f64, kPerTurnHigh),
-                                     arith::NegFOp::create(b, high));
-    Value angleLost =
-        math::FmaOp::create(b, rest, w, arith::NegFOp::create(b, angle));
+    Value lost = productError(b, angle, real(b, f64, kPerTurnHigh), high);
+    Value angleLost = productError(b, rest, w, angle);
     lost = arith::AddFOp::create(b, lost, times(angle, kPerTurnLow));
     lost = arith::AddFOp::create(b, lost, times(angleLost, kPerTurnHigh));
     turns = arith::AddFOp::create(b, turns, lost);

@@ -59,7 +59,6 @@ static Driver driver = {
     // CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN and
     // CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED.
     {97, 115},
-    /*hasThreadLimit=*/false,
     describeChip,
     PTHREAD_MUTEX_INITIALIZER,
     {false},

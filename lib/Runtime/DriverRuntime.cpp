@@ -402,14 +402,6 @@ static bool checkSizes(Driver &driver, const Context &context,
          launch.kernel, block[0], block[1], block[2], kernel.maxThreads);
     return false;
   }
-  if (driver.hasThreadLimit)
-    for (int i = 0; i < 3; ++i)
-      if (grid[i] * block[i] > UINT32_MAX) {
-        fail("kernel '%s' cannot run on %" PRId64 " blocks of %" PRId64
-             " threads: the driver takes fewer than 2^32 threads",
-             launch.kernel, grid[i], block[i]);
-        return false;
-      }
   return true;
 }
 

@@ -87,8 +87,6 @@ struct Driver {
   struct {
     int maxBlockSharedBytes, poolsSupported;
   } deviceAttributes;
-  /// Whether grid times block must be below 2^32.
-  bool hasThreadLimit;
   /// Writes the kind of a device as compilers name it.
   void (*describeChip)(Driver &driver, void *library, int device, char *chip,
                        size_t bytes);

@@ -201,6 +201,15 @@ void rope_gpu_upload(rope_gpu_module *module, void *memory, const void *data,
     backend->upload(thread.session, memory, data, static_cast<size_t>(bytes));
 }
 
+void rope_gpu_check_address(const char *kernel, int64_t buffer,
+                            const void *address, int64_t elementBytes) {
+  if (reinterpret_cast<uintptr_t>(address) %
+      static_cast<uintptr_t>(elementBytes))
+    fail("kernel '%s' cannot use address %p of its buffer %" PRId64
+         ": expected a multiple of %" PRId64 ", the bytes of an element",
+         kernel, address, buffer, elementBytes);
+}
+
 void rope_gpu_fail(const char *message) { fail("%s", message); }
 
 //===----------------------------------------------------------------------===//

@@ -75,7 +75,6 @@ static Driver driver = {
     {"hipDrvGetErrorString", true},
     // Their numbers changed between versions; nothing needs them.
     {-1, -1},
-    /*hasThreadLimit=*/true,
     describeChip,
     PTHREAD_MUTEX_INITIALIZER,
     {false},

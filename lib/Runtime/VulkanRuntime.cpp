@@ -1123,7 +1123,7 @@ static bool writeWords(const Launch &launch, uint32_t *words) {
 static bool foldGrid(const Launch &launch, uint32_t &columns, uint32_t &rows) {
   const uint32_t *limit = gpu.properties.limits.maxComputeWorkGroupCount;
   int64_t blocks = launch.grid[0];
-  if (launch.grid[1] != 1 || launch.grid[2] != 1 || blocks > INT32_MAX ||
+  if (launch.grid[1] != 1 || launch.grid[2] != 1 ||
       (blocks + limit[0] - 1) / limit[0] > limit[1]) {
     fail("kernel '%s' cannot run on a grid of %" PRId64 " x %" PRId64
          " x %" PRId64 " blocks: the Vulkan device '%s' takes %" PRIu64

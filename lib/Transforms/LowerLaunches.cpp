@@ -398,6 +398,9 @@ LogicalResult Lowering::lower(gpu::LaunchFuncOp op) {
     return failure();
   const Arrays &array = arrays[op->getParentOfType<func::FuncOp>()];
 
+  std::string kernelName = op.getKernelName().str();
+  Value name =
+      runtime.string(b, binary.getName().str() + "_" + kernelName, kernelName);
   SmallVector<Value> buffers, numbers;
   for (Value operand : op.getKernelOperands()) {
     if (!isa<MemRefType>(operand.getType())) {
@@ -407,6 +410,14 @@ LogicalResult Lowering::lower(gpu::LaunchFuncOp op) {
     FailureOr<Value> pointer = devicePointer(b, op, operand, *kernels);
     if (failed(pointer))
       return failure();
+    // Others were allocated by code of ours.
+    Value source = lookThroughCasts(operand);
+    std::optional<int64_t> bytes =
+        getElementBytes(cast<MemRefType>(source.getType()).getElementType());
+    if (isa<BlockArgument>(findBase(source)) && bytes.value_or(1) > 1)
+      runtime.call(b, "rope_gpu_check_address", nullptr,
+                   {name, constant(b, static_cast<int64_t>(buffers.size())),
+                    *pointer, constant(b, *bytes)});
     buffers.push_back(*pointer);
   }
   auto fill = [&](Value memory, Type type, ArrayRef<Value> values) -> Value {
@@ -423,10 +434,7 @@ LogicalResult Lowering::lower(gpu::LaunchFuncOp op) {
   Value bufferArray = fill(array.buffersPointer, runtime.pointer(), buffers);
   Value numberArray = fill(array.numbersPointer, runtime.i64(), numbers);
 
-  std::string kernelName = op.getKernelName().str();
-  SmallVector<Value> operands = {
-      *kernels,
-      runtime.string(b, binary.getName().str() + "_" + kernelName, kernelName)};
+  SmallVector<Value> operands = {*kernels, name};
   gpu::KernelDim3 grid = op.getGridSizeOperandValues();
   gpu::KernelDim3 block = op.getBlockSizeOperandValues();
   for (Value size : {grid.x, grid.y, grid.z, block.x, block.y, block.z})

@@ -40,6 +40,7 @@ module attributes {gpu.container_module} {
   // CHECK-NEXT: %[[NUMBERS:.*]] = llvm.alloca %[[TWO]] x i64
   // CHECK: scf.for
   // CHECK: %[[MODULE:.*]] = llvm.mlir.addressof @kernels_module
+  // CHECK: %[[NAME:.*]] = llvm.mlir.addressof @kernels_k
   // CHECK: %[[XINDEX:.*]] = memref.extract_aligned_pointer_as_index %[[X]]
   // CHECK: %[[XI64:.*]] = arith.index_cast %[[XINDEX]]
   // CHECK: %[[XBASE:.*]] = llvm.inttoptr %[[XI64]]
@@ -48,6 +49,8 @@ module attributes {gpu.container_module} {
   // CHECK: %[[SIZE:.*]] = llvm.mlir.constant(2 : i64)
   // CHECK: %[[DISTANCE:.*]] = llvm.mul %[[ELEMENTS]], %[[SIZE]]
   // CHECK: %[[XPTR:.*]] = llvm.getelementptr %[[XBASE]][%[[DISTANCE]]] : (!llvm.ptr, i64) -> !llvm.ptr, i8
+  // CHECK: llvm.call @rope_gpu_check_address(%[[NAME]], %{{.*}}, %[[XPTR]], %{{.*}})
+  // CHECK-NOT: rope_gpu_check_address
   // CHECK: memref.extract_aligned_pointer_as_index %[[Y]]
   // CHECK: llvm.mlir.constant(3 : i64)
   // CHECK: %[[ONE:.*]] = llvm.mlir.constant(1 : i64)
@@ -57,7 +60,6 @@ module attributes {gpu.container_module} {
   // CHECK: llvm.store %[[YPTR]], %{{.*}} : !llvm.ptr, !llvm.ptr
   // CHECK: llvm.store %{{.*}}, %{{.*}} : i64, !llvm.ptr
   // CHECK: llvm.store %{{.*}}, %{{.*}} : i64, !llvm.ptr
-  // CHECK: %[[NAME:.*]] = llvm.mlir.addressof @kernels_k
   // CHECK: %[[SHARED:.*]] = arith.extsi %[[K]] : i32 to i64
   // CHECK: %[[NB:.*]] = llvm.mlir.constant(2 : i64)
   // CHECK: %[[NN:.*]] = llvm.mlir.constant(2 : i64)

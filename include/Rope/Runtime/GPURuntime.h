@@ -82,6 +82,11 @@ void rope_gpu_free(rope_gpu_module *module, void *memory);
 void rope_gpu_upload(rope_gpu_module *module, void *memory, const void *data,
                      int64_t bytes);
 
+/** Reports an address that is no multiple of `element_bytes`, as that of a
+ * buffer of a kernel. */
+void rope_gpu_check_address(const char *kernel, int64_t buffer,
+                            const void *address, int64_t element_bytes);
+
 /** Reports an error that compiled code found, a sentence. */
 void rope_gpu_fail(const char *message);
 

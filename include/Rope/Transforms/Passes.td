@@ -477,7 +477,8 @@ def LowerLaunches : Pass<"rope-lower-launches", "::mlir::ModuleOp"> {
     | `gpu.alloc`, `gpu.dealloc` | `rope_gpu_alloc`, `rope_gpu_free` |
     | `gpu.memcpy` to the device | `rope_gpu_upload` |
 
-    A launch has memrefs, then numbers, as operands. The kernel is given a
+    `rope_gpu_check_address` is called for each array of the caller that a kernel
+    uses. A launch has memrefs, then numbers, as operands. The kernel is given a
     pointer to the first element of each memref, whatever its layout. One that is
     a view of a constant `memref.global` is copied to the device by
     `rope_gpu_constant`, once in the life of the program; other ones must be in

@@ -100,9 +100,8 @@ static void refused(void) {
   LAUNCH("scale", 1, 1, 1, 0, 1, 1, 0, 2);
   LAUNCH("scale", 1, 1, 1, 64, 1, 1, 1 << 20, 2);
   LAUNCH("scale", 1, 1, 1, 64, 1, 1, 0, 200);
-#ifdef FAKE_HIP
   LAUNCH("scale", 1 << 30, 1, 1, 64, 1, 1, 0, 2);
-#endif
+  REFUSED(rope_gpu_check_address("scale", 1, (char *)0x1006, 4));
   REFUSED(rope_gpu_alloc(&module, -1));
   REFUSED(rope_gpu_fail("first"); rope_gpu_fail("second"));
   if (memory[0] != 1)
