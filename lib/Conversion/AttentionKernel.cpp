@@ -636,19 +636,13 @@ void AttentionKernel::emit() {
   b.launch(blocks);
 }
 
-/// Buffers of kernels hold these.
-static bool isStored(Type type) {
-  return isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(type) ||
-         type.isIndex() || type.isInteger(1) || type.isInteger(8) ||
-         type.isInteger(16) || type.isInteger(32) || type.isInteger(64);
-}
-
 static LogicalResult checkTypes(AttentionOp op) {
   auto check = [&](Value value) -> LogicalResult {
     Type type = getElementTypeOrSelf(value.getType());
     // The host converts a number.
     bool isNumber = !isa<MemRefType>(value.getType());
-    if (isStored(type) || (isNumber && value == op.getQueryOffset()))
+    if (KernelBuilder::canStore(type) ||
+        (isNumber && value == op.getQueryOffset()))
       return success();
     return op.emitOpError("expected numbers of f16, bf16, f32, f64, i1, i8, "
                           "i16, i32, i64 or index on a GPU, but got ")

@@ -33,6 +33,7 @@
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Matchers.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -176,40 +177,40 @@ static bool hasChunksOfTables(RotationAttr rotation, ValueRange operands) {
          });
 }
 
-SmallVector<Value> rope::getMmaAligned(AttentionOp op) {
-  SmallVector<Value> memrefs = {op.getQuery(), op.getKey(), op.getValue()};
-  if (hasChunksOfOutput(op))
-    memrefs.push_back(op.getInits()[0]);
-  if (hasChunksOfTables(op.getQueryRotationAttr(),
-                        op.getQueryRotationOperands()))
-    llvm::append_range(memrefs, op.getQueryRotationOperands());
-  if (hasChunksOfTables(op.getKeyRotationAttr(), op.getKeyRotationOperands()))
-    llvm::append_range(memrefs, op.getKeyRotationOperands());
-  return memrefs;
-}
-
 Value rope::buildMmaCondition(OpBuilder &host, AttentionOp op) {
   ImplicitLocOpBuilder b(op.getLoc(), host);
   // The bits of all addresses and distances, in bytes.
   Value bits;
   auto join = [&](Value x) {
-    bits = bits ? Value(arith::OrIOp::create(b, bits, x)) : x;
+    bits = bits ? b.createOrFold<arith::OrIOp>(bits, x) : x;
   };
-  for (Value memref : getMmaAligned(op)) {
+  // Elements along `contiguous` are read in chunks from the first one on.
+  auto require = [&](Value memref, int64_t contiguous) {
     auto type = cast<MemRefType>(memref.getType());
     Value size =
         arith::ConstantIndexOp::create(b, type.getElementTypeBitWidth() / 8);
     auto metadata = memref::ExtractStridedMetadataOp::create(b, memref);
-    SmallVector<int64_t> strides;
-    int64_t offset;
-    (void)type.getStridesAndOffset(strides, offset);
     join(memref::ExtractAlignedPointerAsIndexOp::create(b, memref));
-    join(arith::MulIOp::create(b, metadata.getOffset(), size));
-    for (auto [known, stride, count] :
-         llvm::zip(strides, metadata.getStrides(), type.getShape()))
-      if (known != 1 && count != 1)
-        join(arith::MulIOp::create(b, stride, size));
-  }
+    join(b.createOrFold<arith::MulIOp>(metadata.getOffset(), size));
+    for (auto [dim, stride] : llvm::enumerate(metadata.getStrides()))
+      if (int64_t(dim) != contiguous && type.getDimSize(dim) != 1)
+        join(b.createOrFold<arith::MulIOp>(stride, size));
+  };
+  auto requireMapped = [&](OpOperand &operand, Loop loop) {
+    require(operand.get(), *findLoop(op.getMap(operand), loop));
+  };
+  requireMapped(op.getQueryMutable(), Loop::channel);
+  requireMapped(op.getKeyMutable(), Loop::channel);
+  requireMapped(op.getValueMutable(), Loop::valueChannel);
+  if (hasChunksOfOutput(op))
+    requireMapped(op.getInitsMutable()[0], Loop::valueChannel);
+  auto requireTables = [&](RotationAttr rotation, ValueRange operands) {
+    if (hasChunksOfTables(rotation, operands))
+      for (Value table : operands)
+        require(table, cast<MemRefType>(table.getType()).getRank() - 1);
+  };
+  requireTables(op.getQueryRotationAttr(), op.getQueryRotationOperands());
+  requireTables(op.getKeyRotationAttr(), op.getKeyRotationOperands());
   Value low =
       arith::AndIOp::create(b, bits, arith::ConstantIndexOp::create(b, 15));
   return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, low,
@@ -540,6 +541,8 @@ void MmaAttention::loadElements(OpOperand &operand,
                          b.i32(offset));
         memref::StoreOp::create(b, toFloat(b, x, element), shared, wide(to));
       });
+  // Instructions of whole warps follow, which have to be together again.
+  b.barrier();
 }
 
 Fragment MmaAttention::loadQueryFragment(int64_t tile, int64_t channel) {
@@ -553,7 +556,6 @@ void MmaAttention::loadQueries() {
   if (queryKind == RotationKind::byElement) {
     loadElements(parts.query(), *parts.queryRotation, Loop::query, first, last,
                  tiling.rows(), queryOffset);
-    b.barrier();
   } else {
     copyTile(parts.query(), Loop::query, first, last, tiling.rows(),
              tiling.channels, queryOffset);
@@ -1230,8 +1232,10 @@ static Value fillsDevice(OpBuilder &host, AttentionOp op, const Tiling &tall,
 static void emitKernel(RewriterBase &host, AttentionOp op,
                        gpu::GPUModuleOp kernels, const GPUTarget &target,
                        const Tiling &tiling) {
-  KernelBuilder b(host, op.getLoc(), kernels, "attention_mma", target,
-                  kThreads);
+  auto func = op->getParentOfType<FunctionOpInterface>();
+  std::string name =
+      func ? (func.getName() + "_attention_mma").str() : "attention_mma";
+  KernelBuilder b(host, op.getLoc(), kernels, name, target, kThreads);
   AttentionParts parts(b, op);
   MmaAttention kernel(b, parts, tiling);
   kernel.emit();
@@ -1254,7 +1258,12 @@ LogicalResult rope::emitMmaAttentionKernel(RewriterBase &host, AttentionOp op,
   std::optional<Tiling> tiling = getTiling(op, target);
   if (!tiling)
     return failure();
-  std::optional<Tiling> tall = getTallTiling(*tiling);
+  // Where there are many queries the caller has rotated keys. Regions of scores
+  // need registers of their own.
+  std::optional<Tiling> tall;
+  if (!op.getKeyRotationAttr() &&
+      (op.getRegion().empty() || tiling->valueChannels <= 64))
+    tall = getTallTiling(*tiling);
   if (!tall) {
     emitKernel(host, op, kernels, target, *tiling);
     return success();

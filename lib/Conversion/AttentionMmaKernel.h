@@ -21,13 +21,9 @@ namespace mlir::rope {
 /// their type after a rotation, weights to the type of values.
 bool canUseMma(AttentionOp op, const GPUTarget &target);
 
-/// The memrefs that the kernel reads or writes 16 bytes at a time. The caller
-/// sees to it that their first elements lie at multiples of 16 bytes, as do
-/// elements that are next to each other along each dimension of another stride
-/// than one element.
-SmallVector<Value> getMmaAligned(AttentionOp op);
-
-/// Whether what getMmaAligned lists is aligned, as code of the host.
+/// Whether what the kernel moves 16 bytes at a time is aligned, as code of the
+/// host (i1): the first elements of query, key, value, results and tables, and
+/// the distances of their rows. Without it the kernel must not run.
 Value buildMmaCondition(OpBuilder &host, AttentionOp op);
 
 /// Builds a kernel that computes `op`, for which canUseMma holds and

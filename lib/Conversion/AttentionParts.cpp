@@ -22,6 +22,8 @@ using namespace mlir::rope;
 /// Positions are 32-bit integers within these bounds: those beyond all keys are
 /// as good as equal.
 static constexpr int64_t kFarPosition = int64_t(1) << 30;
+/// Windows and chunks of this size have all keys.
+static constexpr int64_t kAllKeys = int64_t(1) << 29;
 
 static FloatType floatElement(Value value) {
   return cast<FloatType>(getElementTypeOrSelf(value.getType()));
@@ -289,17 +291,31 @@ Value AttentionParts::position(Value query) {
   return b.max(b.i32(-kFarPosition), b.min(b.i32(kFarPosition), position));
 }
 
+/// Distances below this are within the window; nothing where all are.
+static std::optional<int64_t> reachOf(AttentionOp op) {
+  std::optional<uint64_t> window = op.getWindow();
+  if (!window || *window >= kAllKeys)
+    return std::nullopt;
+  return int64_t(*window);
+}
+
+static std::optional<int64_t> chunkOf(AttentionOp op) {
+  std::optional<uint64_t> chunk = op.getChunk();
+  if (!chunk)
+    return std::nullopt;
+  return int64_t(std::min<uint64_t>(*chunk, kAllKeys));
+}
+
 /// Where the chunk of a position starts: floor division of any sign.
 static Value chunkStart(KernelBuilder &b, Value position, int64_t chunk) {
+  // Those that are not negative see all keys.
+  if (chunk == kAllKeys)
+    position = b.min(position, b.i32(0));
   Value size = b.i32(chunk);
   Value sign = arith::ShRSIOp::create(b, position, b.i32(31));
   Value magnitude = arith::XOrIOp::create(b, position, sign);
   Value number = arith::XOrIOp::create(b, b.div(magnitude, size), sign);
   return b.mul(number, size);
-}
-
-static int64_t withinReach(uint64_t size) {
-  return std::min<uint64_t>(size, kFarPosition - 1);
 }
 
 AttentionParts::KeyRange AttentionParts::visibleKeys(Value first, Value last) {
@@ -313,20 +329,19 @@ AttentionParts::KeyRange AttentionParts::visibleKeys(Value first, Value last) {
     end(to, b.add(last, b.i32(1)));
     end(allTo, b.add(first, b.i32(1)));
   }
-  if (std::optional<uint64_t> window = op.getWindow()) {
-    Value size = b.i32(withinReach(*window) - 1);
+  if (std::optional<int64_t> reach = reachOf(op)) {
+    Value size = b.i32(*reach - 1);
     start(from, b.sub(first, size));
     start(allFrom, b.sub(last, size));
   }
-  if (std::optional<uint64_t> chunk = op.getChunk()) {
-    int64_t size = withinReach(*chunk);
-    Value ofFirst = chunkStart(b, first, size);
-    Value ofLast = chunkStart(b, last, size);
+  if (std::optional<int64_t> chunk = chunkOf(op)) {
+    Value ofFirst = chunkStart(b, first, *chunk);
+    Value ofLast = chunkStart(b, last, *chunk);
     start(from, ofFirst);
-    end(to, b.add(ofLast, b.i32(size)));
+    end(to, b.add(ofLast, b.i32(*chunk)));
     // Nothing where the queries are of several chunks.
     start(allFrom, ofLast);
-    end(allTo, b.add(ofFirst, b.i32(size)));
+    end(allTo, b.add(ofFirst, b.i32(*chunk)));
   }
   // Not below zero, as what follows may divide.
   auto bounded = [&](Value x) { return toIndex(b, b.max(x, b.i32(0))); };
@@ -341,15 +356,15 @@ Value AttentionParts::isVisible(Value query, Value key) {
     visible = visible ? Value(arith::AndIOp::create(b, visible, holds)) : holds;
   };
   // One comparison for both ends.
-  auto within = [&](Value x, uint64_t size) {
-    require(compare(b, arith::CmpIPredicate::ult, x, b.i32(withinReach(size))));
+  auto within = [&](Value x, int64_t size) {
+    require(compare(b, arith::CmpIPredicate::ult, x, b.i32(size)));
   };
-  if (std::optional<uint64_t> window = op.getWindow())
-    within(b.sub(at, other), *window);
+  if (std::optional<int64_t> reach = reachOf(op))
+    within(b.sub(at, other), *reach);
   else if (op.getCausal())
     require(compare(b, arith::CmpIPredicate::sle, other, at));
-  if (std::optional<uint64_t> chunk = op.getChunk())
-    within(b.sub(other, chunkStart(b, at, withinReach(*chunk))), *chunk);
+  if (std::optional<int64_t> chunk = chunkOf(op))
+    within(b.sub(other, chunkStart(b, at, *chunk)), *chunk);
   return visible;
 }
 

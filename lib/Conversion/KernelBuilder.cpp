@@ -159,6 +159,14 @@ Value KernelBuilder::workgroupMemory(int64_t count, Type type) {
 // Loops of the host
 //===----------------------------------------------------------------------===//
 
+bool KernelBuilder::canStore(Type type) {
+  return isa<Float16Type, BFloat16Type, Float32Type, Float64Type, IndexType>(
+             type) ||
+         (type.isSignlessInteger() &&
+          llvm::is_contained({1, 8, 16, 32, 64},
+                             int(type.getIntOrFloatBitWidth())));
+}
+
 bool KernelBuilder::canEnter(Operation *op) {
   if (isa<memref::SubViewOp, memref::CastOp, memref::LoadOp>(op))
     return true;

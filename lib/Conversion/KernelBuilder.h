@@ -73,6 +73,9 @@ public:
   /// `canEnter`.
   void enterLoops(Operation *outermost, ValueRange variables,
                   ValueRange values);
+  /// Whether memory that kernels use may hold elements of `type`: f16, bf16,
+  /// f32, f64, i1, i8, i16, i32, i64 and index.
+  static bool canStore(Type type);
   /// Whether kernels can compute the result of an operation in a loop: scalar
   /// operations without side effects, elements and sizes of memrefs, and
   /// subviews.

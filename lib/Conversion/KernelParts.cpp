@@ -322,17 +322,10 @@ public:
       row.append(loadRow(b, x, from, second(b, pair), width, wide));
       return row;
     };
-    // No variable of a loop is of a type that the device does not have.
-    bool hasElements =
-        b.getTarget().hasBF16 || !typeOf(op.getX()).getElementType().isBF16();
-    auto loadNumbers = [&](Value head) {
-      SmallVector<Value> row = loadHead(head);
-      return hasElements ? row : b.toFloats(row, type);
-    };
     // Of the first head, and of the next one at the end of each round: memory
     // is waited for together with what angles are made from.
     Value head = count(group), end = count(b.number(numHeads));
-    SmallVector<Value> row = loadNumbers(head);
+    SmallVector<Value> row = loadHead(head);
 
     SmallVector<Value> cos, sin;
     if (angles) {
@@ -359,7 +352,7 @@ public:
           storeHead(b, y, to, pair, cos, sin, b.toFloats(row, type));
           Value next = b.add(head, count(numGroups));
           return b.ifThen(b.less(next, end), row,
-                          [&] { return loadNumbers(next); });
+                          [&] { return loadHead(next); });
         });
   }
 
@@ -640,18 +633,13 @@ public:
 private:
   /// The size of a loop, of an operand whose dimension it is.
   OpFoldResult sizeOf(ImplicitLocOpBuilder &host, unsigned loop) {
+    SmallVector<std::pair<Value, unsigned>> dims;
+    op.mapIterationSpaceDimToAllOperandDims(loop, dims);
     OpFoldResult size;
-    for (OpOperand &operand : op->getOpOperands()) {
-      if (!isa<MemRefType>(operand.get().getType()))
-        continue;
-      AffineMap map = op.getMatchingIndexingMap(&operand);
-      for (auto [dim, expr] : llvm::enumerate(map.getResults())) {
-        if (expr != getAffineDimExpr(loop, host.getContext()))
-          continue;
-        size = memref::getMixedSizes(host, host.getLoc(), operand.get())[dim];
-        if (isa<Attribute>(size))
-          return size;
-      }
+    for (auto [operand, dim] : dims) {
+      size = memref::getMixedSize(host, host.getLoc(), operand, dim);
+      if (isa<Attribute>(size))
+        break;
     }
     return size;
   }
@@ -768,6 +756,8 @@ public:
   /// The memrefs around the loops whose rows are aligned iff those inside are.
   SmallVector<Value> getWideMemrefs(const GPUTarget &target) override {
     SmallVector<Value> memrefs = part->getWideMemrefs(target);
+    if (!target.accessBytes)
+      return {};
     for (Value &memref : memrefs) {
       while (
           loops.front()->isAncestor(memref.getParentBlock()->getParentOp())) {

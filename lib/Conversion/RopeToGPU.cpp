@@ -26,6 +26,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/NVGPU/IR/NVGPUDialect.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/ScopeExit.h"
 
 namespace mlir::rope {
@@ -107,6 +108,8 @@ private:
 
   /// `memref` where kernels can read it: a copy of what the host computed.
   Value onDevice(Value memref);
+  /// Frees the copies at the insertion point.
+  void freeUploads();
   std::optional<AngleSource> anglesOf(ApplyOp op);
   AngleSource anglesOf(TableOp op);
   /// The axis of each pair, in memory.
@@ -130,7 +133,8 @@ private:
   SmallVector<Operation *> group;
   SmallVector<std::unique_ptr<KernelPart>> parts;
   llvm::SmallDenseSet<Value> reads, writes;
-  SmallVector<Value> uploads;
+  /// What of the host's memory was copied for it, and the copies.
+  llvm::SmallMapVector<Value, Value, 4> uploaded;
   /// Tables that the rotations that read them make.
   SmallVector<TableOp> fusedTables;
 };
@@ -219,6 +223,9 @@ Value FunctionConverter::onDevice(Value memref) {
   if (isOnDevice(memref) ||
       isa_and_nonnull<memref::GetGlobalOp>(rootOf(memref).getDefiningOp()))
     return memref;
+  Value &copy = uploaded[memref];
+  if (copy)
+    return copy;
   ImplicitLocOpBuilder b(memref.getLoc(), rewriter);
   auto type = cast<MemRefType>(memref.getType());
   auto plain = MemRefType::get(type.getShape(), type.getElementType());
@@ -231,13 +238,12 @@ Value FunctionConverter::onDevice(Value memref) {
     memref::CopyOp::create(b, memref, row);
     memref = row;
   }
-  Value copy = gpu::AllocOp::create(b, plain, /*asyncToken=*/Type(),
-                                    /*asyncDependencies=*/ValueRange(), sizes,
-                                    /*symbolOperands=*/ValueRange())
-                   .getMemref();
+  copy = gpu::AllocOp::create(b, plain, /*asyncToken=*/Type(),
+                              /*asyncDependencies=*/ValueRange(), sizes,
+                              /*symbolOperands=*/ValueRange())
+             .getMemref();
   gpu::MemcpyOp::create(b, /*asyncToken=*/Type(), ValueRange(), copy, memref);
   device.insert(copy);
-  uploads.push_back(copy);
   return copy;
 }
 
@@ -351,15 +357,20 @@ bool FunctionConverter::dependsOnGroup(Operation *op) {
   return false;
 }
 
+void FunctionConverter::freeUploads() {
+  for (auto [memref, copy] : uploaded)
+    gpu::DeallocOp::create(rewriter, memref.getLoc(), /*asyncToken=*/Type(),
+                           ValueRange(), copy);
+  uploaded.clear();
+}
+
 void FunctionConverter::emitGroup() {
   if (!parts.empty()) {
     rewriter.setInsertionPointAfter(group.back());
     OpBuilder::InsertionGuard guard(rewriter);
     emitKernel(rewriter, group.front()->getLoc(), kernels,
                (func.getName() + "_kernel").str(), target, parts);
-    for (Value upload : uploads)
-      gpu::DeallocOp::create(rewriter, group.front()->getLoc(),
-                             /*asyncToken=*/Type(), ValueRange(), upload);
+    freeUploads();
   }
   parts.clear();
   for (Operation *op : group) {
@@ -371,7 +382,6 @@ void FunctionConverter::emitGroup() {
     rewriter.eraseOp(op);
   }
   group.clear();
-  uploads.clear();
   reads.clear();
   writes.clear();
 }
@@ -385,7 +395,33 @@ static bool writesNothing(Operation *op) {
   });
 }
 
+/// Whether kernels can address the memrefs of `op`.
+static LogicalResult checkMemrefs(Operation *op) {
+  for (Value operand : op->getOperands()) {
+    auto type = dyn_cast<MemRefType>(operand.getType());
+    if (!type)
+      continue;
+    SmallVector<int64_t> strides;
+    int64_t offset;
+    if (failed(type.getStridesAndOffset(strides, offset)))
+      return op->emitError("expected a strided layout of what a kernel reads "
+                           "or writes, but got ")
+             << type;
+    if (type.getMemorySpace())
+      return op->emitError("expected the default memory space of what a kernel "
+                           "reads or writes, but got ")
+             << type;
+    if (!KernelBuilder::canStore(type.getElementType()))
+      return op->emitError("expected elements of f16, bf16, f32, f64, i1, i8, "
+                           "i16, i32, i64 or index in a kernel, but got ")
+             << type;
+  }
+  return success();
+}
+
 LogicalResult FunctionConverter::addToGroup(Operation *op) {
+  if (failed(checkMemrefs(op)))
+    return failure();
   if (auto table = dyn_cast<TableOp>(op); table && isFused(table)) {
     fusedTables.push_back(table);
     return success();
@@ -685,6 +721,8 @@ LogicalResult FunctionConverter::emitMmaAttention(AttentionOp op) {
 }
 
 LogicalResult FunctionConverter::convertAttention(AttentionOp op) {
+  if (failed(checkMemrefs(op)))
+    return failure();
   if (writesNothing(op)) {
     rewriter.eraseOp(op);
     return success();
@@ -723,10 +761,7 @@ LogicalResult FunctionConverter::convertAttention(AttentionOp op) {
   if (failed(emitAttentionKernel(rewriter, op, kernels, target)))
     return failure();
   rewriter.setInsertionPointAfter(op);
-  for (Value upload : uploads)
-    gpu::DeallocOp::create(rewriter, op.getLoc(), /*asyncToken=*/Type(),
-                           ValueRange(), upload);
-  uploads.clear();
+  freeUploads();
   rewriter.eraseOp(op);
   return success();
 }

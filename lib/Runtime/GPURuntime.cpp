@@ -164,6 +164,11 @@ void rope_gpu_launch(rope_gpu_module *module, const char *kernel, int64_t gridX,
                   kernel, gridX, gridY, gridZ, blockX, blockY, blockZ);
   if (!gridX || !gridY || !gridZ)
     return;
+  if (gridX > INT32_MAX / blockX)
+    return fail("kernel '%s' would run %" PRId64 " blocks of %" PRId64
+                " threads, more than 2147483647 threads in all: split the "
+                "arrays along their first dimension",
+                kernel, gridX, blockX);
   backend->launch(thread.session, launch);
 }
 

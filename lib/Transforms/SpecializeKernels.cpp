@@ -349,6 +349,47 @@ static LogicalResult specializeForLLVM(gpu::GPUFuncOp func,
 /// Push constants that every device has, in words of 32 bits.
 static constexpr unsigned pushConstantWords = 32;
 
+/// Makes bf16 that are only handed on, as conditionals do with what a branch
+/// loads, the integers that they are in memory. Changes nothing where there is
+/// another use.
+static void handOnIntegers(gpu::GPUFuncOp func) {
+  auto isBF16 = [](Type type) { return type.isBF16(); };
+  WalkResult walk = func.walk([&](Operation *op) {
+    bool any = llvm::any_of(op->getOperandTypes(), isBF16) ||
+               llvm::any_of(op->getResultTypes(), isBF16);
+    if (!any || isa<arith::BitcastOp, arith::ConstantOp, arith::SelectOp,
+                    scf::ConditionOp, scf::ForOp, scf::IfOp, scf::WhileOp,
+                    scf::YieldOp>(op))
+      return WalkResult::advance();
+    return WalkResult::interrupt();
+  });
+  if (walk.wasInterrupted())
+    return;
+  Type i16 = IntegerType::get(func.getContext(), 16);
+  SmallVector<arith::BitcastOp> casts;
+  func.walk([&](Operation *op) {
+    for (Region &region : op->getRegions())
+      for (BlockArgument argument : region.getArguments())
+        if (isBF16(argument.getType()))
+          argument.setType(i16);
+    if (auto constant = dyn_cast<arith::ConstantOp>(op))
+      if (auto value = dyn_cast<FloatAttr>(constant.getValue());
+          value && isBF16(value.getType()))
+        constant.setValueAttr(
+            IntegerAttr::get(i16, value.getValue().bitcastToAPInt()));
+    for (Value result : op->getResults())
+      if (isBF16(result.getType()))
+        result.setType(i16);
+    if (auto cast = dyn_cast<arith::BitcastOp>(op))
+      casts.push_back(cast);
+  });
+  for (arith::BitcastOp cast : casts)
+    if (cast.getIn().getType() == cast.getType()) {
+      cast.replaceAllUsesWith(cast.getIn());
+      cast.erase();
+    }
+}
+
 /// Checks types and functions that conversions to SPIR-V would change or take
 /// the precision of.
 static LogicalResult checkForSPIRV(gpu::GPUFuncOp func, bool openCL) {
@@ -611,6 +652,7 @@ static LogicalResult specializeForSPIRV(gpu::GPUFuncOp func, bool openCL) {
   RewritePatternSet patterns(context);
   populateMathPatterns(patterns);
   patterns.add<FoldBlockDim>(context);
+  handOnIntegers(func);
   if (failed(checkForSPIRV(func, openCL)))
     return failure();
   if (failed(rewrite(func, std::move(patterns))))

@@ -7,7 +7,7 @@
 #o = affine_map<(b, h, i, j, d, e) -> (i, e)>
 
 func.func @score_operand(%x: memref<?x8xf32>, %m: memref<?xi4>, %o: memref<?x8xf32>) {
-  // expected-error @+1 {{expected numbers of f16, bf16, f32, f64, i1, i8, i16, i32, i64 or index on a GPU, but got 'memref<?xi4>'}}
+  // expected-error @+1 {{expected elements of f16, bf16, f32, f64, i1, i8, i16, i32, i64 or index in a kernel, but got 'memref<?xi4>'}}
   rope.attention {indexing_maps = [#x, #k, #v, #m, #o]}
     ins(%x, %x, %x : memref<?x8xf32>, memref<?x8xf32>, memref<?x8xf32>) score_operands(%m : memref<?xi4>) outs(%o : memref<?x8xf32>) {
   ^bb0(%score: f32, %b: index, %h: index, %i: index, %j: index, %y: i4):

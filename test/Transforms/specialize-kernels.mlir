@@ -212,3 +212,32 @@ gpu.module @subgroups {
     gpu.return
   }
 }
+
+// bf16 that are only handed on are integers where memory has none.
+
+// VULKAN-LABEL: gpu.func @hand_on(
+// VULKAN: %[[C:.*]] = arith.constant 16256 : i16
+// VULKAN: %[[R:.*]] = scf.if %{{.*}} -> (i16) {
+// VULKAN: %[[E:.*]] = memref.load
+// VULKAN-NEXT: scf.yield %[[E]] : i16
+// VULKAN: scf.yield %[[C]] : i16
+// VULKAN: memref.store %[[R]]
+// VULKAN-NOT: bf16
+gpu.module @integers {
+  gpu.func @hand_on(%x: memref<?xi16, strided<[1], offset: ?>>, %n: index) kernel attributes {known_block_size = array<i32: 64, 1, 1>} {
+    %one = arith.constant 1.0 : bf16
+    %i = arith.constant 0 : index
+    %t = gpu.thread_id x
+    %c = arith.cmpi slt, %t, %n : index
+    %r = scf.if %c -> bf16 {
+      %e = memref.load %x[%i] : memref<?xi16, strided<[1], offset: ?>>
+      %b = arith.bitcast %e : i16 to bf16
+      scf.yield %b : bf16
+    } else {
+      scf.yield %one : bf16
+    }
+    %s = arith.bitcast %r : bf16 to i16
+    memref.store %s, %x[%t] : memref<?xi16, strided<[1], offset: ?>>
+    gpu.return
+  }
+}

@@ -56,6 +56,9 @@ def ConvertRopeToGPU : Pass<"convert-rope-to-gpu", "::mlir::ModuleOp"> {
       them. Where it is not known that all rows are aligned there are two
       kernels, and the host's code chooses.
     - Channels that are not rotated are copied, unless the destination is `x`.
+    - Attention of f16 or bf16 goes to the matrix units of CUDA where channels
+      are a multiple of 16, at most 256, and lie side by side. Rotated queries
+      and keys, and weights, are then rounded to that type, sums are f32.
 
     A function must take its results as arguments (`rope-expose-c-interface`).
     It is an error where the host would have to read or write the device's

@@ -76,7 +76,8 @@ def Rope_AttentionOp : Rope_AttentionLikeOp<"attention",
 
     With `query_rotation` (`key_rotation`) the query (key) is rotated by
     `rope.apply` as it is loaded; see `#rope.rotation`. What is rotated is not
-    rounded to the type it is stored in.
+    rounded to the type it is stored in, unless matrix units of a GPU take it
+    in that type.
 
     Rules:
     - (attention_c1) tensors and memrefs are not mixed;

@@ -53,7 +53,7 @@ typedef struct rope_gpu_module {
  * Queues a kernel. Its parameters are the `num_buffers` pointers to device
  * memory, null for arrays without elements, and then the `num_scalars` numbers:
  * 64 bits each with CUDA and HIP. Nothing is queued where a size of the grid is
- * zero.
+ * zero. Threads along x are numbered in 31 bits; more are an error.
  *
  * With Vulkan buffers are bindings 0, 1, .. of set 0. `num_buffers + num_scalars
  * + 1` words of 32 bits follow: for each buffer how many bytes the pointer lies

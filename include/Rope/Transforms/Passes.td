@@ -396,7 +396,7 @@ def SpecializeKernels : Pass<"rope-specialize-kernels", "::mlir::gpu::GPUModuleO
     The target environment is attached to the `gpu.module`, with just the
     capabilities that the types and operations of its kernels need. Types that
     the conversion to SPIR-V would widen silently are an error, as are accesses
-    of more than one element.
+    of more than one element. bf16 that are only handed on become i16.
 
     With `opencl` as well, buffers are pointers and numbers 64-bit parameters of
     OpenCL, whose drivers and checkers run on processors.
