@@ -1,5 +1,6 @@
-# Rotations, tables and attention of imported models on a GPU: every kind against
-# its formula, within the bounds of the processor.
+# Rotations, tables and attention of imported models on a GPU, and the functions
+# that these are made of: every kind against its formula, within the bounds of the
+# processor.
 #
 # Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -17,11 +18,13 @@ import numpy as np
 from rope_testing import gpu
 from rope_testing.compare import Report
 from rope_testing.memory import in_child
+from rope_testing.reference import NUMPY
 
 # First: files here have the same names.
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../CPU"))
 
 import test_attention_models as cpu_attention
+import test_math
 import test_models as cpu
 
 SIZES = (1, 5, 33)
@@ -116,12 +119,27 @@ def check_attention(root, every, report):
             print(f"  {case.label}: {', '.join(sorted(features(case)))}")
 
 
+def check_functions(report):
+    """What drivers are tempted to simplify: rounding by adding and subtracting."""
+    types = ("f32", "bf16", "f16")
+    module = gpu.load("".join(test_math.ir(f, t) for f in test_math.FUNCTIONS for t in types), "vulkan")
+    # Of all bit patterns some, so that all exponents and signs are there.
+    x = np.arange(0, 2**32, 99991, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    values = np.concatenate([x, np.linspace(-130, 130, 100003, dtype=np.float32), np.float32(test_math.SPECIAL)])
+    halves = np.arange(2**16, dtype=np.uint32).astype(np.uint16)
+    for function in test_math.FUNCTIONS:
+        test_math.check(module, report, "vulkan", function, "f32", values)
+        for element in types[1:]:
+            test_math.check(module, report, "vulkan", function, element, halves.view(NUMPY[element]))
+
+
 def main():
     root, *options = sys.argv[1:]
     report = Report()
     reason = gpu.missing("vulkan")
     if reason:
         sys.exit(reason)
+    check_functions(report)
     check_rotations(root, options == ["--all"], report)
     check_attention(root, options == ["--all"], report)
     report.finish()
