@@ -113,7 +113,8 @@ def check_attention(root, every, report):
             for length in case.lengths():
                 calls += 1
                 case.check(module, report, f"f{i}", "f32", size, length, calls)
-    print(f"{len(chosen)} of {len(cases)} attentions, {calls} calls, {len(cases) - len(chosen)} left out")
+    others = f"{len(cases) - len(chosen)} {'are equal to one of them' if every else 'are left out'}"
+    print(f"{len(chosen)} of {len(cases)} attentions, {calls} calls; {others}")
     if not every:
         for case in chosen.values():
             print(f"  {case.label}: {', '.join(sorted(features(case)))}")
