@@ -74,7 +74,8 @@ class Checks:
     def __init__(self, report, folder):
         self.report, self.folder = report, folder
         self.ptxas, self.validator = assembly.find_ptxas(), shutil.which("spirv-val")
-        self.modules, self.kernels, self.worst = Counter(), Counter(), defaultdict(int)
+        self.modules, self.kernels, self.matrices = Counter(), Counter(), Counter()
+        self.worst = defaultdict(int)
         self.attention = defaultdict(lambda: (0, 0, ""))
         self.numbers = itertools.count()
 
@@ -103,7 +104,6 @@ class Checks:
         report = self.report
         with open(output, "rb") as file:
             report.true(label, file.read(4) == b"\x03\x02\x23\x07", "what was written is not SPIR-V")
-        self.kernels["vulkan1.1"] += 1
         if self.validator:
             try:
                 run(self.validator, "--target-env", "vulkan1.1", output)
@@ -119,12 +119,13 @@ class Checks:
             if rotates(name):
                 words = re.findall(r"\.local\b|\bcall\b|%SP\b|__local_depot\w*", body)
                 report.true(label, not words, f"{name} holds {set(words)}")
-        attention = [f for f in found.values() if f.name.startswith("attention")]
-        wanted = {f.text for f in attention if f.uses_matrix_units()}
-        names = [name for name in bodies if "mma" in name]
-        report.true(label, len(names) >= len(wanted), f"{len(names)} kernels for matrix units, not {len(wanted)}")
-        for name in names:
-            report.true(label, "mma.sync" in bodies[name], f"no mma.sync in {name}")
+        for function in found.values():
+            if function.name.startswith("attention"):
+                names = [name for name in bodies if re.fullmatch(rf"{function.name}_attention_mma(_\d+)?", name)]
+                wanted = function.uses_matrix_units()
+                report.true(label, bool(names) == wanted, f"{function.name} has {names} for matrix units, wanted: {wanted}")
+                report.true(label, all("mma.sync" in bodies[name] for name in names), f"no mma.sync in {names}")
+                self.matrices[chip] += wanted
         self.check_widths(label, found, assembly.summarize_ptx(only(code, rotates)))
         self.kernels[chip] += len(bodies)
         if not self.ptxas:
@@ -178,6 +179,8 @@ class Checks:
             parts = [f"{chip}: {self.modules[chip]} modules"]
             if chip != "vulkan1.1":
                 parts.append(f"{self.kernels[chip]} kernels")
+            if chip in self.matrices:
+                parts.append(f"{self.matrices[chip]} attentions by matrix units")
             for kind in ("rope_apply", "rope_table"):
                 if (chip, kind) in self.worst:
                     parts.append(f"{kind} at most {self.worst[chip, kind]} registers")
