@@ -199,7 +199,7 @@ namespace {
 class RotationPart : public KernelPart {
 public:
   RotationPart(ApplyOp op, std::optional<AngleSource> angles)
-      : op(op), angles(std::move(angles)) {
+      : op(op), angles(angles) {
     int64_t rank = typeOf(op.getX()).getRank();
     for (int64_t dim : op.getPositionDims())
       positionDims.push_back(dim);
@@ -456,8 +456,7 @@ private:
 
 class TablePart : public KernelPart {
 public:
-  TablePart(TableOp op, AngleSource angles)
-      : op(op), angles(std::move(angles)) {
+  TablePart(TableOp op, AngleSource angles) : op(op), angles(angles) {
     for (Value memref : {op.getCos(), op.getSin(), op.getFrequencies()})
       if (ShapedType::isDynamic(numPairs))
         numPairs = typeOf(memref).getShape().back();
@@ -784,11 +783,11 @@ private:
 
 std::unique_ptr<KernelPart>
 rope::makeRotation(ApplyOp op, std::optional<AngleSource> angles) {
-  return std::make_unique<RotationPart>(op, std::move(angles));
+  return std::make_unique<RotationPart>(op, angles);
 }
 
 std::unique_ptr<KernelPart> rope::makeTable(TableOp op, AngleSource angles) {
-  return std::make_unique<TablePart>(op, std::move(angles));
+  return std::make_unique<TablePart>(op, angles);
 }
 
 std::unique_ptr<KernelPart> rope::makeCopy(Value from, Value to) {

@@ -76,8 +76,7 @@ static Expected<GPUTarget> resolveVulkan(GPUTarget target) {
     return createStringError("no kernels can be made for '" + target.chip +
                              "': expected vulkan1.1, whose modules later "
                              "versions take as well");
-  // What every driver has: 128 threads and 16 KiB for a block.
-  target.blockSize = 128;
+  // What every driver has; and blocks of 128 threads.
   target.sharedBytes = 16 * 1024;
   // A buffer has one type of elements.
   target.accessBytes = 0;

@@ -15,7 +15,7 @@
 // CHECK-NOT: gpu.launch_func
 // CHECK: gpu.func @query_and_key_kernel(
 // CHECK-SAME: memref<?xbf16, strided<[1], offset: ?>>
-// CHECK-SAME: known_block_size = array<i32: 256, 1, 1>
+// CHECK-SAME: known_block_size = array<i32: 128, 1, 1>
 // CHECK: vector.load {{.*}} {alignment = 16 : i64} : memref<?xbf16, strided<[1], offset: ?>>, vector<8xbf16>
 // CHECK: arith.mului_extended
 // CHECK: scf.for
