@@ -89,10 +89,18 @@ if {"avx512f", "avx512vl", "avx512bw", "avx512dq"} <= flags:
     config.available_features.add("host-avx512")
 if config.host_arch in ("aarch64", "arm64"):
     config.available_features.add("host-neon")
+# PyPI's package has ptxas in a folder of its own.
+for folder in glob.glob(os.path.join(os.path.dirname(config.rope_python), "../lib/python*/site-packages/nvidia/*/bin")):
+    add_to_path("PATH", os.path.realpath(folder))
 for feature, programs in {"ptxas": ["ptxas"], "spirv-val": ["spirv-val", "spirv-dis"],
                           "oclgrind": ["oclgrind", "llvm-spirv-14"]}.items():
-    if all(map(lit.util.which, programs)):
+    found = [lit.util.which(program, config.environment["PATH"]) for program in programs]
+    if all(found):
         config.available_features.add(feature)
+    # What runs kernels and checks them here, and what is left out.
+    lit_config.note(f"{feature}: {found[0] if all(found) else 'not found, its checks are skipped'}")
+lit_config.note(f"software Vulkan driver: {lavapipe[0] if lavapipe else 'not found, its tests are skipped'}")
+lit_config.note("GPU: none is used; PTX is interpreted, test/Integration/GPU/on-device tests a device")
 for target in config.llvm_targets:
     config.available_features.add(target.lower() + "-registered-target")
 if "address" in config.rope_sanitize:

@@ -610,8 +610,7 @@ bool FunctionConverter::addLoops(Operation *op) {
     }
   }
   // The loop takes its tables along when it goes.
-  auto forgetTables =
-      llvm::make_scope_exit([&] { fusedTables.resize(numTables); });
+  llvm::scope_exit forgetTables([&] { fusedTables.resize(numTables); });
   if (!isKernel)
     return false;
   for (Operation *leaf : leaves) {

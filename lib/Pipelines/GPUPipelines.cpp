@@ -149,7 +149,10 @@ void rope::buildKernelsToBinaryPipeline(
     addSPIRV(kernels);
 
   SerializeKernelsOptions serialize;
-  serialize.format = options.format;
+  bool isLinked = api == GPUApi::rocm && !options.kernelsOnly;
+  serialize.format = !options.format.empty() ? options.format.getValue()
+                     : isLinked              ? "bin"
+                                             : "isa";
   serialize.toolkit = options.toolkit;
   pm.addPass(createSerializeKernels(serialize));
 }
@@ -172,6 +175,14 @@ void rope::buildGPUPipeline(OpPassManager &pm, GPUApi api,
 }
 
 void rope::registerGPUPipelines() {
+  PassPipelineRegistration<RopeToKernelsPipelineOptions>(
+      "rope-to-gpu",
+      "Lower rope operations to kernels of one form for all GPUs, and launches",
+      [](OpPassManager &pm, const RopeToKernelsPipelineOptions &options) {
+        RopeToGPUPipelineOptions all;
+        all.chip = options.chip;
+        buildRopeToGPUPipeline(pm, options.api, all);
+      });
   auto add = [](GPUApi api, StringRef name, StringRef description) {
     PassPipelineRegistration<RopeToGPUPipelineOptions>(
         name, description,

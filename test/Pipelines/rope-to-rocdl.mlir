@@ -15,13 +15,13 @@
 // RUN: llvm-readelf -h --dyn-syms %t.hsaco | FileCheck %s --check-prefix=OBJECT
 
 // The host's code ends in the llvm dialect.
-// RUN: rope-opt %S/Inputs/kernels.mlir --rope-to-rocdl='from-launches format=bin' -o %t.llvm.mlir
+// RUN: rope-opt %S/Inputs/kernels.mlir --rope-to-rocdl='from-launches' -o %t.llvm.mlir
 // RUN: rope-opt %t.llvm.mlir --mlir-print-op-generic -o %t.generic.mlir
 // RUN: not grep -E '"(rope|func|gpu|rocdl|memref|scf|cf|arith)\.|"builtin\.unrealized' %t.generic.mlir
 // RUN: FileCheck %s --check-prefix=HOST --input-file=%t.llvm.mlir
 // RUN: mlir-translate --mlir-to-llvmir %t.llvm.mlir | opt --passes=verify --disable-output
 // Assembly is nothing that a program can load.
-// RUN: not rope-opt %S/Inputs/kernels.mlir --rope-to-rocdl=from-launches 2>&1 | FileCheck %s --check-prefix=ASSEMBLY
+// RUN: not rope-opt %S/Inputs/kernels.mlir --rope-to-rocdl='from-launches format=isa' 2>&1 | FileCheck %s --check-prefix=ASSEMBLY
 // RUN: not rope-opt %S/Inputs/kernels.mlir --rope-to-rocdl='from-launches chip=gfx803' 2>&1 | FileCheck %s --check-prefix=CHIP
 // REQUIRES: amdgpu-registered-target
 

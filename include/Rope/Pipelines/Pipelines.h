@@ -84,8 +84,9 @@ struct RopeToGPUPipelineOptions
   Option<std::string> format{
       *this, "format",
       llvm::cl::desc("Form of the kernels: isa (PTX, assembly), bin (cubin, "
-                     "code object) or fatbin; SPIR-V has one form"),
-      llvm::cl::init("isa")};
+                     "code object) or fatbin; SPIR-V has one form. Where "
+                     "empty, what the driver takes: bin for ROCm, else isa; "
+                     "isa with kernels-only")};
   Option<std::string> toolkit{
       *this, "toolkit",
       llvm::cl::desc("Folder of the CUDA or ROCm toolkit, for bin and fatbin")};
@@ -118,6 +119,21 @@ struct RopeToGPUPipelineOptions
   Option<std::string> targetFeatures{
       *this, "target-features",
       llvm::cl::desc("Features to add or remove for the host's code")};
+};
+
+/// The options of `rope-to-gpu`.
+struct RopeToKernelsPipelineOptions
+    : PassPipelineOptions<RopeToKernelsPipelineOptions> {
+  Option<GPUApi> api{
+      *this, "api", llvm::cl::desc("How kernels reach the device"),
+      llvm::cl::init(GPUApi::cuda),
+      llvm::cl::values(clEnumValN(GPUApi::cuda, "cuda", "NVIDIA's driver"),
+                       clEnumValN(GPUApi::rocm, "rocm", "AMD's driver"),
+                       clEnumValN(GPUApi::vulkan, "vulkan", "Vulkan"))};
+  Option<std::string> chip{
+      *this, "chip",
+      llvm::cl::desc("Chip as LLVM names it; sm_80, gfx942 or vulkan1.1 where "
+                     "empty")};
 };
 
 /// Lowers a module of what buildRopeToLLVMPipeline takes to memrefs in the
