@@ -791,10 +791,20 @@ LogicalResult FunctionConverter::convert(Block &block) {
     // or makes some.
     if (isMemoryEffectFree(&op) || isa<memref::AllocOp, memref::AllocaOp>(op))
       continue;
-    // What the host writes for itself does not matter to kernels that were
-    // queued, but it must come before the copy to the device of what follows.
-    if (isa<linalg::LinalgOp, memref::CopyOp, memref::StoreOp>(op))
+    // What the host writes for itself does not matter to kernels, unless they
+    // were given a copy of what it was before.
+    if (isa<linalg::LinalgOp, memref::CopyOp, memref::StoreOp>(op)) {
+      if (auto store = dyn_cast<memref::StoreOp>(op))
+        outputs.push_back(store.getMemRef());
+      bool wasCopied = llvm::any_of(uploaded, [&](auto &entry) {
+        return llvm::any_of(outputs, [&](Value output) {
+          return rootOf(output) == rootOf(entry.first);
+        });
+      });
+      if (wasCopied)
+        emitGroup();
       continue;
+    }
     emitGroup();
     if (isa<scf::SCFDialect>(op.getDialect()))
       for (Region &region : op.getRegions())

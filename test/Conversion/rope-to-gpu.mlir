@@ -136,6 +136,28 @@ func.func @copied(%p: memref<2x?xi32>, %n: i64, %c0: memref<?x2xf32>, %s0: memre
 
 // -----
 
+// What the host changes after that is copied again, for another launch.
+
+// CHECK-LABEL: func @changed(
+// CHECK: gpu.memcpy
+// CHECK: gpu.launch_func @rope_kernels::@changed_kernel
+// CHECK: gpu.dealloc
+// CHECK: memref.store
+// CHECK: gpu.memcpy
+// CHECK: gpu.launch_func @rope_kernels::@changed_kernel
+func.func @changed(%p: memref<?xi32>, %n: i64, %c0: memref<?x2xf32>, %s0: memref<?x2xf32>, %c1: memref<?x2xf32>, %s1: memref<?x2xf32>) {
+  %zero = arith.constant 0 : index
+  %one = arith.constant 1 : index
+  %w = memref.alloca() : memref<2xi64>
+  memref.store %n, %w[%zero] : memref<2xi64>
+  rope.table ins(%p, %w : memref<?xi32>, memref<2xi64>) outs(%c0, %s0 : memref<?x2xf32>, memref<?x2xf32>)
+  memref.store %n, %w[%one] : memref<2xi64>
+  rope.table ins(%p, %w : memref<?xi32>, memref<2xi64>) outs(%c1, %s1 : memref<?x2xf32>, memref<?x2xf32>)
+  return
+}
+
+// -----
+
 // Linalg operations around rotations: a thread for each parallel iteration, which
 // runs the reductions, and memory for what lies between.
 
