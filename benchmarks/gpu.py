@@ -1013,7 +1013,11 @@ def main():
     if "libraries" not in options:
         sys.exit(__doc__)
     if not module_of("torch"):
-        print("PyTorch is not installed: nothing is measured")
+        print("error: nothing was measured, as this Python has no PyTorch; on a machine with an NVIDIA GPU: "
+              "make bench-gpu GPU_PYTHON=<a Python with PyTorch>")
+        return 1
+    if options["device"] == "cuda" and not importlib.import_module("torch").cuda.is_available():
+        print("error: nothing was measured, as PyTorch finds no NVIDIA GPU here")
         return 1
     bench = Bench(options)
     if "--warm" in sys.argv:

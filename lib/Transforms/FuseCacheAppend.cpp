@@ -22,6 +22,7 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Tensor/Transforms/Transforms.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/IR/Dominance.h"
 #include "mlir/IR/RegionKindInterface.h"
 #include "mlir/Interfaces/LoopLikeInterface.h"
 #include "mlir/Interfaces/ValueBoundsOpInterface.h"
@@ -707,6 +708,28 @@ static void keepUnitDims(RewriterBase &rewriter, Value row) {
   }
 }
 
+/// A row that is made anew is made at its place: what is written outside of the
+/// cache is then found, by those who check it, before it is written.
+static void makeInPlace(RewriterBase &rewriter, Value row) {
+  auto maker = row.getDefiningOp<DestinationStyleOpInterface>();
+  if (!maker || !row.hasOneUse())
+    return;
+  OpOperand *destination = maker.getTiedOpOperand(cast<OpResult>(row));
+  auto write = dyn_cast<tensor::InsertSliceOp>(*row.getUsers().begin());
+  if (!write || write.getSource() != row ||
+      !destination->get().getDefiningOp<tensor::EmptyOp>())
+    return;
+  DominanceInfo dominance;
+  for (Value operand : write->getOperands())
+    if (operand != row && !dominance.properlyDominates(operand, maker))
+      return;
+  rewriter.setInsertionPoint(maker);
+  Value place = tensor::ExtractSliceOp::create(
+      rewriter, write.getLoc(), write.getSourceType(), write.getDest(),
+      write.getMixedOffsets(), write.getMixedSizes(), write.getMixedStrides());
+  rewriter.modifyOpInPlace(maker, [&] { destination->set(place); });
+}
+
 void Append::commit() {
   for (Operation *op : makers)
     for (Value result : op->getResults())
@@ -723,6 +746,12 @@ void Append::commit() {
     rewriter.replaceOp(slice, row);
   for (Value row : made)
     keepUnitDims(rewriter, row);
+  for (scf::ForOp loop : nest.loops)
+    for (Operation &op : *loop.getBody())
+      if (auto write = dyn_cast<tensor::InsertSliceOp>(op))
+        makeInPlace(rewriter, write.getSource());
+  for (Value row : made)
+    makeInPlace(rewriter, row);
   for (Operation *op : llvm::reverse(makers))
     rewriter.eraseOp(op);
   if (table && table->use_empty())

@@ -58,11 +58,15 @@ def ConvertRopeToGPU : Pass<"convert-rope-to-gpu", "::mlir::ModuleOp"> {
     - Channels that are not rotated are copied, unless the destination is `x`.
     - Attention of f16 or bf16 goes to the matrix units of CUDA where channels
       are a multiple of 16, at most 256, and lie side by side. Rotated queries
-      and keys, and weights, are then rounded to that type, sums are f32.
+      and keys, and weights, are then rounded to that type, sums are f32. Keys
+      are rotated once, by a kernel before, for more than 64 queries, else as
+      they are loaded.
+    - Iterations of `scf.forall` and `scf.parallel` that hold nothing but rows,
+      indices and the operations above are threads of a kernel.
 
     A function must take its results as arguments (`rope-expose-c-interface`).
     It is an error where the host would have to read or write the device's
-    memory, as in loops over the rows of an index array.
+    memory, as in sequential loops over the rows of an index array.
 
     Kernels take the memrefs as `memref<?xT, strided<[1], offset: ?>>`, bf16 as
     i16 and i64 as pairs of i32 where memory of the device does not have them,
