@@ -712,12 +712,19 @@ static void keepUnitDims(RewriterBase &rewriter, Value row) {
 /// cache is then found, by those who check it, before it is written.
 static void makeInPlace(RewriterBase &rewriter, Value row) {
   auto maker = row.getDefiningOp<DestinationStyleOpInterface>();
-  if (!maker || !row.hasOneUse())
+  if (!maker)
     return;
+  tensor::InsertSliceOp write;
+  for (Operation *user : row.getUsers()) {
+    if (isOpTriviallyDead(user))
+      continue;
+    auto insert = dyn_cast<tensor::InsertSliceOp>(user);
+    if (write || !insert || insert.getSource() != row)
+      return;
+    write = insert;
+  }
   OpOperand *destination = maker.getTiedOpOperand(cast<OpResult>(row));
-  auto write = dyn_cast<tensor::InsertSliceOp>(*row.getUsers().begin());
-  if (!write || write.getSource() != row ||
-      !destination->get().getDefiningOp<tensor::EmptyOp>())
+  if (!write || !destination->get().getDefiningOp<tensor::EmptyOp>())
     return;
   DominanceInfo dominance;
   for (Value operand : write->getOperands())
