@@ -886,30 +886,35 @@ LogicalResult FunctionConverter::checkHost() {
 // Pass
 //===----------------------------------------------------------------------===//
 
+LogicalResult rope::convertRopeToGPU(ModuleOp module, const GPUTarget &target) {
+  OpBuilder b = OpBuilder::atBlockEnd(module.getBody());
+  // What a launch needs around it.
+  module->setAttr(gpu::GPUDialect::getContainerModuleAttrName(),
+                  b.getUnitAttr());
+  auto kernels = gpu::GPUModuleOp::create(b, module.getLoc(), "rope_kernels");
+  SymbolTable(module).insert(kernels);
+  for (func::FuncOp func :
+       llvm::make_early_inc_range(module.getOps<func::FuncOp>()))
+    if (!func.isExternal() &&
+        failed(FunctionConverter(func, kernels, target).run()))
+      return failure();
+  if (kernels.getBody()->empty())
+    kernels.erase();
+  return success();
+}
+
 namespace {
 struct ConvertRopeToGPU : rope::impl::ConvertRopeToGPUBase<ConvertRopeToGPU> {
   using ConvertRopeToGPUBase::ConvertRopeToGPUBase;
 
   void runOnOperation() override {
-    ModuleOp module = getOperation();
     llvm::Expected<GPUTarget> target = resolveGPUTarget(api, chip);
     if (!target) {
-      module.emitError(llvm::toString(target.takeError()));
+      getOperation().emitError(llvm::toString(target.takeError()));
       return signalPassFailure();
     }
-    OpBuilder b = OpBuilder::atBlockEnd(module.getBody());
-    // What a launch needs around it.
-    module->setAttr(gpu::GPUDialect::getContainerModuleAttrName(),
-                    b.getUnitAttr());
-    auto kernels = gpu::GPUModuleOp::create(b, module.getLoc(), "rope_kernels");
-    SymbolTable(module).insert(kernels);
-    for (func::FuncOp func :
-         llvm::make_early_inc_range(module.getOps<func::FuncOp>()))
-      if (!func.isExternal() &&
-          failed(FunctionConverter(func, kernels, *target).run()))
-        return signalPassFailure();
-    if (kernels.getBody()->empty())
-      kernels.erase();
+    if (failed(convertRopeToGPU(getOperation(), *target)))
+      signalPassFailure();
   }
 };
 } // namespace

@@ -8,6 +8,8 @@
 #ifndef ROPE_CONVERSION_PASSES_H
 #define ROPE_CONVERSION_PASSES_H
 
+#include "Rope/Transforms/GPUTarget.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
 
 namespace mlir::rope {
@@ -19,6 +21,13 @@ namespace mlir::rope {
 /// Patterns that turn rope.table and rope.apply, on tensors or memrefs, into
 /// linalg.generic. They leave the frequency operations alone.
 void populateRopeToLinalgPatterns(RewritePatternSet &patterns);
+
+/// Turns rope, linalg and copy operations on memrefs in the functions of
+/// `module`, whose memref arguments are in the memory of the device, into
+/// kernels of one gpu.module and launches; see -convert-rope-to-gpu. Reports
+/// what cannot be converted and fails; the module is then neither the old one
+/// nor valid.
+LogicalResult convertRopeToGPU(ModuleOp module, const GPUTarget &target);
 
 } // namespace mlir::rope
 
