@@ -55,10 +55,11 @@ typedef struct rope_gpu_module {
  * 64 bits each with CUDA and HIP. Nothing is queued where a size of the grid is
  * zero. Threads along x are numbered in 31 bits; more are an error.
  *
- * With Vulkan buffers are bindings 0, 1, .. of set 0. `num_buffers + num_scalars
+ * With Vulkan buffers are bindings 0, 1, .. of set 0. `num_buffers +
+ * num_scalars
  * + 1` words of 32 bits follow: for each buffer how many bytes the pointer lies
- * behind the start of its binding, then the numbers, then grid_x. Up to 32 words
- * are push constants, from byte 0; more are a storage buffer, binding
+ * behind the start of its binding, then the numbers, then grid_x. Up to 32
+ * words are push constants, from byte 0; more are a storage buffer, binding
  * `num_buffers`, and there are no push constants. The grid may be folded: block
  * (x, y) is number y * (blocks along x) + x, and does nothing where that is not
  * below grid_x.

@@ -118,9 +118,9 @@ void populateApproximateMathPatterns(RewritePatternSet &patterns);
 LogicalResult outlineParallelLoop(RewriterBase &rewriter, SymbolTable &symbols,
                                   Operation *loop);
 
-/// Replaces `loop`, on tensors and marked by `rope.parallel`, and those that are
-/// all it holds, by an scf.forall. Fails, and changes nothing, where it carries
-/// anything but tensors of which each iteration replaces a slice.
+/// Replaces `loop`, on tensors and marked by `rope.parallel`, and those that
+/// are all it holds, by an scf.forall. Fails, and changes nothing, where it
+/// carries anything but tensors of which each iteration replaces a slice.
 LogicalResult parallelizeLoop(RewriterBase &rewriter, scf::ForOp loop);
 
 /// Bufferization of rope.table and rope.apply to their own memref forms.
