@@ -121,7 +121,12 @@ Value AttentionTiles::tileOf(Value operand, AffineMap map, const Parts &parts,
     if (!isDropped.back())
       kept.push_back(*match.loop);
   }
-  return slice(operand, partsOf(operand, loops, parts), isDropped);
+  SmallVector<Part> tile = partsOf(operand, loops, parts);
+  // A dimension that follows no loop is at 0, of whatever size it may be said.
+  for (auto [part, match] : llvm::zip(tile, loops))
+    if (!match.loop)
+      part.size = b.getIndexAttr(1);
+  return slice(operand, tile, isDropped);
 }
 
 /// The map of an operand whose dimensions follow `loops`.

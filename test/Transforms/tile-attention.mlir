@@ -104,3 +104,22 @@ func.func @tensors(%q: tensor<2x8xf32>, %k: tensor<?x8xf32>, %o: tensor<2x8xf32>
     ins(%q, %k, %k : tensor<2x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>) outs(%o : tensor<2x8xf32>)
   return %r : tensor<2x8xf32>
 }
+
+// -----
+
+// A dimension of unknown size that follows no loop is read at 0 alone.
+
+// CHECK-LABEL: @unknown_but_one(
+// CHECK-SAME: %[[M:[a-z0-9]+]]: memref<?x?xf32>
+// CHECK: memref.subview %[[M]][0, %{{.*}}] [1, %{{.*}}] [1, 1]
+func.func @unknown_but_one(%x: memref<?x8xf32>, %m: memref<?x?xf32>, %o: memref<?x8xf32>) {
+  rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>,
+                                   affine_map<(b, h, i, j, d, e) -> (j, e)>, affine_map<(b, h, i, j, d, e) -> (0, j)>,
+                                   affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%x, %x, %x : memref<?x8xf32>, memref<?x8xf32>, memref<?x8xf32>) score_operands(%m : memref<?x?xf32>) outs(%o : memref<?x8xf32>) {
+  ^bb0(%score: f32, %b: index, %h: index, %i: index, %j: index, %y: f32):
+    %z = arith.addf %score, %y : f32
+    rope.yield %z : f32
+  }
+  return
+}
