@@ -168,8 +168,10 @@ bool KernelBuilder::canStore(Type type) {
 }
 
 bool KernelBuilder::canEnter(Operation *op) {
-  if (isa<memref::SubViewOp, memref::CastOp, memref::LoadOp>(op))
+  if (isa<memref::SubViewOp, memref::CastOp>(op))
     return true;
+  if (auto load = dyn_cast<memref::LoadOp>(op))
+    return canStore(load.getType());
   if (auto dim = dyn_cast<memref::DimOp>(op))
     return dim.getConstantIndex().has_value();
   auto isScalar = [](Type type) { return type.isIntOrIndexOrFloat(); };

@@ -395,7 +395,8 @@ static bool writesNothing(Operation *op) {
   });
 }
 
-/// Whether kernels can address the memrefs of `op`.
+/// Whether kernels can address the memrefs of `op`; the first that they cannot
+/// is reported.
 static LogicalResult checkMemrefs(Operation *op) {
   for (Value operand : op->getOperands()) {
     auto type = dyn_cast<MemRefType>(operand.getType());
@@ -485,9 +486,10 @@ FunctionConverter::makeParts(Operation *op,
 static bool isParallelLoop(Operation *op) {
   if (op->getNumResults() != 0)
     return false;
-  return isa<scf::ParallelOp, scf::ForallOp>(op) ||
-         (isa<scf::ForOp>(op) &&
-          op->hasAttr(RopeDialect::getParallelAttrName()));
+  if (auto loop = dyn_cast<scf::ForOp>(op))
+    return loop.getInductionVar().getType().isIndex() &&
+           loop->hasAttr(RopeDialect::getParallelAttrName());
+  return isa<scf::ParallelOp, scf::ForallOp>(op);
 }
 
 bool FunctionConverter::collectIterations(
@@ -534,7 +536,16 @@ bool FunctionConverter::collectIterations(
       auto isInside = [&](Value value) {
         return outermost->isAncestor(value.getParentBlock()->getParentOp());
       };
-      if (!type || !isInside(operand))
+      if (!type)
+        continue;
+      // Reported when the loop is left to the host.
+      SmallVector<int64_t> strides;
+      int64_t offset;
+      if (failed(type.getStridesAndOffset(strides, offset)) ||
+          type.getMemorySpace() ||
+          !KernelBuilder::canStore(type.getElementType()))
+        return false;
+      if (!isInside(operand))
         continue;
       auto apply = dyn_cast<ApplyOp>(inner);
       bool isOwnTable =

@@ -60,3 +60,36 @@ func.func @space(%x: memref<4xf32, 3>, %y: memref<4xf32, 3>) {
   memref.copy %x, %y : memref<4xf32, 3> to memref<4xf32, 3>
   return
 }
+
+// -----
+
+// What a loop holds is reported as what stands alone.
+
+func.func @elements_in_loop(%x: memref<4x2xcomplex<f32>>, %y: memref<4x2xcomplex<f32>>) {
+  scf.forall (%i) in (4) {
+    %a = memref.subview %x[%i, 0] [1, 2] [1, 1] : memref<4x2xcomplex<f32>> to memref<1x2xcomplex<f32>, strided<[2, 1], offset: ?>>
+    %b = memref.subview %y[%i, 0] [1, 2] [1, 1] : memref<4x2xcomplex<f32>> to memref<1x2xcomplex<f32>, strided<[2, 1], offset: ?>>
+    // expected-error @below {{expected elements of f16, bf16, f32, f64, i1, i8, i16, i32, i64 or index in a kernel}}
+    memref.copy %a, %b : memref<1x2xcomplex<f32>, strided<[2, 1], offset: ?>> to memref<1x2xcomplex<f32>, strided<[2, 1], offset: ?>>
+  }
+  return
+}
+
+// -----
+
+// The host would have to find the place, with a loop that does not count in indices.
+
+func.func @counts_in_i32(%x: memref<4x2xf32>, %p: memref<4xindex>, %y: memref<4x2xf32>) {
+  %c0 = arith.constant 0 : i32
+  %c1 = arith.constant 1 : i32
+  %c4 = arith.constant 4 : i32
+  scf.for %t = %c0 to %c4 step %c1 : i32 {
+    %i = arith.index_cast %t : i32 to index
+    // expected-error @below {{alone to touch the device's memory, but the host would}}
+    %j = memref.load %p[%i] : memref<4xindex>
+    %a = memref.subview %x[%i, 0] [1, 2] [1, 1] : memref<4x2xf32> to memref<1x2xf32, strided<[2, 1], offset: ?>>
+    %b = memref.subview %y[%j, 0] [1, 2] [1, 1] : memref<4x2xf32> to memref<1x2xf32, strided<[2, 1], offset: ?>>
+    memref.copy %a, %b : memref<1x2xf32, strided<[2, 1], offset: ?>> to memref<1x2xf32, strided<[2, 1], offset: ?>>
+  } {rope.parallel}
+  return
+}
