@@ -309,8 +309,11 @@ public:
       }
       return row;
     };
-    Value fromPosition = rowOf(x, positionDims, coordinates);
-    Value toPosition = rowOf(y, positionDims, coordinates);
+    // Where the memrefs themselves start, too: those in loops are views.
+    Value fromPosition =
+        b.add(b.address(x, {}), rowOf(x, positionDims, coordinates));
+    Value toPosition =
+        b.add(b.address(y, {}), rowOf(y, positionDims, coordinates));
     SmallVector<Value> sizes =
         llvm::map_to_vector(numbers(b, headSizes), count);
     auto loadHead = [&](Value head) {
