@@ -95,8 +95,9 @@ def time_for_a_token(module, suffix, length, folder):
     extra = [] if length is None else [f"--input={length}"]
     out = run("rope-run", module, f"--function=rope_apply{suffix}",
               f"--input=1x{TOKENS}x{heads}x{head}xbf16=1", f"--input=@{folder}/positions.npy", *extra,
-              f"--output=@{folder}/y.npy", "--benchmark=50")
-    return float(re.search(r"min ([\d.]+) ns", out)[1]) / TOKENS
+              "--threads=1", "--benchmark=5", "--benchmark_repetitions=10", "--benchmark_format=json")
+    runs = json.loads(out)["benchmarks"]
+    return min(each["real_time"] for each in runs if each["run_type"] == "iteration") / TOKENS
 
 
 def kind(text):

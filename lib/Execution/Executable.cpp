@@ -11,7 +11,6 @@
 #include "mlir/ExecutionEngine/ExecutionEngine.h"
 #include "llvm/Support/DynamicLibrary.h"
 #include "llvm/Transforms/IPO/Internalize.h"
-#include <chrono>
 
 using namespace mlir;
 using namespace mlir::rope;
@@ -363,18 +362,36 @@ static void copyStrided(const char *from, ArrayRef<int64_t> strides,
   }
 }
 
-Expected<SmallVector<Array>>
-Executable::takeReturned(Frame &frame, ArrayRef<Array> arguments) {
+/// The allocations behind returned arrays. They may share memory with each
+/// other and with arguments, and constants carry a mark in place of an
+/// allocation: each block is freed once, or never.
+SmallVector<char *> Executable::findOwned(const Frame &frame,
+                                          ArrayRef<Array> arguments) {
+  constexpr uintptr_t constantMark = 0xdeadbeef;
+  const char *base = reinterpret_cast<const char *>(frame.returned.data());
+  SmallVector<char *> owned;
+  for (auto [index, type] : llvm::enumerate(signature.type.getResults())) {
+    if (!isArray(type))
+      continue;
+    char *allocated = nullptr;
+    memcpy(static_cast<void *>(&allocated), base + frame.returnedOffsets[index],
+           8);
+    bool isArgument = llvm::any_of(arguments, [&](const Array &argument) {
+      return argument.data() == allocated;
+    });
+    if (!isArgument && reinterpret_cast<uintptr_t>(allocated) != constantMark &&
+        !llvm::is_contained(owned, allocated))
+      owned.push_back(allocated);
+  }
+  return owned;
+}
+
+Expected<SmallVector<Array>> Executable::copyReturned(const Frame &frame) {
   const char *base = reinterpret_cast<const char *>(frame.returned.data());
   SmallVector<Array> results;
-  // Results may share memory with each other and with arguments, and constants
-  // carry a mark in place of an allocation: each block is freed once, or never.
-  constexpr uintptr_t constantMark = 0xdeadbeef;
-  llvm::SmallDenseSet<char *> owned;
-  Error failure = Error::success();
   for (auto [index, type] : llvm::enumerate(signature.type.getResults())) {
     const char *value = base + frame.returnedOffsets[index];
-    char *allocated = nullptr, *data = nullptr;
+    char *data = nullptr;
     SmallVector<int64_t> words;
     ArrayRef<int64_t> sizes, strides;
     int64_t offset = 0;
@@ -382,38 +399,31 @@ Executable::takeReturned(Frame &frame, ArrayRef<Array> arguments) {
     if (isArray(type)) {
       auto shaped = cast<ShapedType>(type);
       element = shaped.getElementType();
-      memcpy(static_cast<void *>(&allocated), value, 8);
       memcpy(static_cast<void *>(&data), value + 8, 8);
       words.resize(1 + 2 * shaped.getRank());
       memcpy(words.data(), value + 16, words.size() * 8);
       offset = words.front();
       sizes = ArrayRef(words).slice(1, shaped.getRank());
       strides = ArrayRef(words).take_back(shaped.getRank());
-      bool isArgument = llvm::any_of(arguments, [&](const Array &argument) {
-        return argument.data() == allocated;
-      });
-      if (!isArgument && reinterpret_cast<uintptr_t>(allocated) != constantMark)
-        owned.insert(allocated);
     }
-    if (failure)
-      continue;
     Expected<Array> array = Array::allocate(element, sizes);
-    if (!array) {
-      failure = createStringError("result " + Twine(index) + ": " +
-                                  llvm::toString(array.takeError()));
-      continue;
-    }
+    if (!array)
+      return createStringError("result " + Twine(index) + ": " +
+                               llvm::toString(array.takeError()));
     if (isArray(type))
       copyStrided(data + offset * array->getElementBytes(), strides, *array);
     else
       memcpy(array->data(), value, array->getElementBytes());
     results.push_back(std::move(*array));
   }
-  for (char *allocated : owned)
-    std::free(allocated);
-  if (failure)
-    return std::move(failure);
   return std::move(results);
+}
+
+Expected<SmallVector<Array>>
+Executable::takeReturned(Frame &frame, ArrayRef<Array> arguments) {
+  Expected<SmallVector<Array>> results = copyReturned(frame);
+  llvm::for_each(findOwned(frame, arguments), std::free);
+  return results;
 }
 
 static Error asError(const char *error) {
@@ -485,54 +495,54 @@ Executable::call(MutableArrayRef<Array> arguments) {
   return takeReturned(**frame, arguments);
 }
 
-Expected<SmallVector<double>>
-Executable::benchmark(MutableArrayRef<Array> arguments, unsigned numCalls) {
-  using Clock = std::chrono::steady_clock;
+Error Executable::repeat(
+    MutableArrayRef<Array> arguments,
+    llvm::function_ref<Error(Repeat again, int64_t bytes)> use) {
   Expected<std::unique_ptr<Frame>> frame = prepare(arguments);
   if (!frame)
     return frame.takeError();
-  Error failure = copyToDevice(**frame, arguments);
-  bool returns = !signature.resultDims && signature.type.getNumResults();
-  auto check = [&](Error error) {
-    if (failure)
-      llvm::consumeError(std::move(error));
-    else
-      failure = std::move(error);
-  };
-  // Short calls are timed in batches, or the clock would be what is measured:
-  // on a GPU the wait for it as well.
+  if (Error error = copyToDevice(**frame, arguments))
+    return error;
   auto synchronize = [&] {
-    if (api)
-      check(asError(rope_gpu_synchronize(static_cast<int64_t>(*api))));
+    return asError(api ? rope_gpu_synchronize(static_cast<int64_t>(*api))
+                       : nullptr);
   };
-  auto measure = [&](unsigned batch) {
-    synchronize();
-    auto start = Clock::now();
-    for (unsigned i = 0; i < batch && !failure; ++i)
-      check(invokeOnce(**frame));
-    synchronize();
-    std::chrono::duration<double, std::nano> time = Clock::now() - start;
-    if (returns && !failure)
-      failure = takeReturned(**frame, arguments).takeError();
-    return time.count() / batch;
+  if (Error error = invokeOnce(**frame))
+    return error;
+  if (Error error = synchronize())
+    return error;
+  int64_t bytes = 0;
+  for (auto [index, argument] : llvm::enumerate(arguments))
+    if (isArray(signature.type.getInput(index)))
+      bytes += static_cast<int64_t>(argument.bytes().size());
+  bool returns = !signature.resultDims && signature.type.getNumResults();
+  auto addResults = [&](ArrayRef<Array> results) {
+    for (auto [result, type] : llvm::zip(results, signature.type.getResults()))
+      if (isArray(type))
+        bytes += static_cast<int64_t>(result.bytes().size());
   };
-  double once = measure(1);
-  double shortest = api ? 2e6 : 1e4;
-  unsigned batch = 1;
-  if (!returns)
-    while (batch < 1024 && once * batch < shortest && !failure) {
-      batch *= 2;
-      once = measure(batch);
-    }
-  SmallVector<double> times;
-  for (double total = 0;
-       !failure && (numCalls ? times.size() < numCalls
-                             : total < 5e8 && times.size() < 100000);) {
-    times.push_back(measure(batch));
-    total += times.back() * batch;
+  if (returns) {
+    Expected<SmallVector<Array>> results = takeReturned(**frame, arguments);
+    if (!results)
+      return results.takeError();
+    addResults(*results);
+  } else {
+    addResults((*frame)->results);
   }
-  if (failure)
-    return std::move(failure);
-  llvm::sort(times);
-  return std::move(times);
+
+  auto again = [&](int64_t times) -> Error {
+    if (!api && !returns) {
+      for (int64_t i = 0; i < times; ++i)
+        invoke(entry, (*frame)->packed);
+      return Error::success();
+    }
+    for (int64_t i = 0; i < times; ++i) {
+      if (Error error = invokeOnce(**frame))
+        return error;
+      if (returns)
+        llvm::for_each(findOwned(**frame, arguments), std::free);
+    }
+    return synchronize();
+  };
+  return use(again, bytes);
 }

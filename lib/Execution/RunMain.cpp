@@ -17,7 +17,6 @@
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Support/DynamicLibrary.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Format.h"
 #include "llvm/Support/Path.h"
 #include <cstdio>
 
@@ -69,20 +68,28 @@ struct Options {
                              cl::value_desc("level"),
                              cl::cat(category)};
   cl::opt<std::string> threads{
-      "num-threads",
+      "threads",
       cl::desc("Threads of parallel loops (default: ROPE_NUM_THREADS, or else "
                "one for each processor the program may use)"),
       cl::value_desc("n"), cl::cat(category)};
+  cl::alias numThreads{"num-threads", cl::desc("Alias for --threads"),
+                       cl::aliasopt(threads), cl::Hidden};
   cl::opt<std::string> benchmark{
       "benchmark", cl::ValueOptional,
-      cl::desc("Also time the call, n times or for about half a second"),
+      cl::desc("Time the call, n times or for about half a second, and print "
+               "no results but those of --output"),
       cl::value_desc("n"), cl::cat(category)};
+  /// Those of Google Benchmark.
+  std::vector<std::string> benchmarkFlags;
   cl::list<std::string> libraries{
       "shared-libs", cl::CommaSeparated,
       cl::desc("Libraries that define what the module declares"),
       cl::value_desc("file"), cl::cat(category)};
 };
 } // namespace
+
+/// No more than a library that counts in 32 bits takes.
+static constexpr int64_t maxCalls = 1000000000;
 
 static constexpr const char *overview =
     R"(rope-run: compile a function and call it on arrays
@@ -99,11 +106,20 @@ EXAMPLES:
            --input=@positions.npy --output=@y.npy
       rotates the NumPy array x.npy; --output leaves no half-written file
   rope-run model.mlir --function=rope_apply --input=1x8x32x128xbf16=1 \
-           --input='1x8xi64=0 1 2 3 4 5 6 7' --benchmark
-      one number fills an array; prints the time of a call too
+           --input='1x8xi64=0 1 2 3 4 5 6 7' --benchmark --threads=1
+      one number fills an array; times the call on one thread
+  rope-run model.mlir --function=rope_apply --input=@x.npy \
+           --input=@positions.npy --benchmark --benchmark_repetitions=10 \
+           --benchmark_report_aggregates_only --benchmark_format=json
+      flags of Google Benchmark say how long to measure and what to print
   rope-run model.mlir --target=vulkan --function=rope_apply --input=@x.npy \
            --input=@positions.npy
       runs on a GPU: arguments are copied to it and results back
+
+Times of --benchmark: Time is that of a call, CPU that of all its threads. On a GPU
+neither includes the copies of arguments and results. bytes_per_second counts each
+array once, G being 2^30. Arrays stay where they are from call to call, so small
+ones are in the cache.
 
 bf16 arrays are two raw bytes an element in .npy files. Exit status 0, or 1 after
 an error.
@@ -254,16 +270,43 @@ static Expected<GPUTarget> findGPU(GPUApi api, StringRef chip) {
   return resolveGPUTarget(api, chip.empty() ? StringRef(own) : chip);
 }
 
-static Error run(const Options &options, MLIRContext *context) {
+static Error benchmark(Executable &executable, StringRef function,
+                       MutableArrayRef<Array> arguments, int64_t numCalls,
+                       const Options &options, BenchmarkLibrary &benchmarks) {
+  // What has been printed comes first.
+  llvm::outs().flush();
+  BenchmarkedCall benchmarked;
+  benchmarked.function = function;
+  benchmarked.numCalls = numCalls;
+  benchmarked.context["target"] = options.target;
+  benchmarked.context["threads"] = std::to_string(rope_get_num_threads());
+  return executable.repeat(arguments,
+                           [&](Executable::Repeat again, int64_t bytes) {
+                             benchmarked.bytes = bytes;
+                             benchmarked.call = again;
+                             return benchmarks.run(benchmarked);
+                           });
+}
+
+static Error run(const Options &options, BenchmarkLibrary &benchmarks,
+                 MLIRContext *context) {
   Expected<std::optional<GPUApi>> api =
       checkOptions(options.target, options.chip, options.optLevel);
   if (!api)
     return api.takeError();
-  unsigned numCalls = 0;
+  bool isBenchmark = options.benchmark.getNumOccurrences();
+  int64_t numCalls = 0;
   if (!options.benchmark.empty() &&
-      (StringRef(options.benchmark).getAsInteger(10, numCalls) || !numCalls))
+      (StringRef(options.benchmark).getAsInteger(10, numCalls) ||
+       numCalls < 1 || numCalls > maxCalls))
     return createStringError("unknown number of calls '" + options.benchmark +
-                             "': expected a number above 0");
+                             "': expected 1 to " + Twine(maxCalls));
+  if (!isBenchmark && !options.benchmarkFlags.empty())
+    return createStringError("the flag '" + options.benchmarkFlags.front() +
+                             "' is for benchmarks: expected --benchmark with "
+                             "it");
+  if (Error error = benchmarks.setFlags(options.benchmarkFlags))
+    return error;
   int64_t threads = 0;
   if (options.threads.getNumOccurrences() &&
       (StringRef(options.threads).getAsInteger(10, threads) || threads < 1 ||
@@ -332,36 +375,51 @@ static Error run(const Options &options, MLIRContext *context) {
       Executable::create(*module, *function, *target, options.optLevel);
   if (!executable)
     return executable.takeError();
-  Expected<SmallVector<Array>> results = (*executable)->call(*arguments);
-  if (!results)
-    return createStringError(llvm::toString(results.takeError()) +
+  auto inSignature = [&](Error error) {
+    return createStringError(llvm::toString(std::move(error)) +
                              "\nnote: the signature is " + signature->str());
-
-  SmallVector<std::pair<std::string, Array *>> outputs;
-  for (auto [index, result] : llvm::enumerate(*results))
-    outputs.push_back({"result " + std::to_string(index), &result});
-  for (unsigned index : inPlace)
-    outputs.push_back(
-        {"argument " + std::to_string(index), &(*arguments)[index]});
-  if (Error error = writeOutputs(outputs, options))
-    return error;
-  if (!options.benchmark.getNumOccurrences())
-    return Error::success();
-  auto times = (*executable)->benchmark(*arguments, numCalls);
-  if (!times)
-    return times.takeError();
-  llvm::outs() << *function << ": min " << llvm::format("%.1f", times->front())
-               << " ns, median "
-               << llvm::format("%.1f", (*times)[times->size() / 2])
-               << " ns a call (" << times->size() << " timed)\n";
+  };
+  if (!isBenchmark || !options.outputs.empty()) {
+    Expected<SmallVector<Array>> results = (*executable)->call(*arguments);
+    if (!results)
+      return inSignature(results.takeError());
+    SmallVector<std::pair<std::string, Array *>> outputs;
+    for (auto [index, result] : llvm::enumerate(*results))
+      outputs.push_back({"result " + std::to_string(index), &result});
+    for (unsigned index : inPlace)
+      outputs.push_back(
+          {"argument " + std::to_string(index), &(*arguments)[index]});
+    if (Error error = writeOutputs(outputs, options))
+      return error;
+  }
+  if (isBenchmark)
+    if (Error error = benchmark(**executable, *function, *arguments, numCalls,
+                                options, benchmarks))
+      return inSignature(std::move(error));
   return Error::success();
 }
 
-int rope::runMain(int argc, char **argv, DialectRegistry &registry) {
+int rope::runMain(int argc, char **argv, DialectRegistry &registry,
+                  BenchmarkLibrary &benchmarks) {
   // What compiled code prints before it gives up is not to stay in a buffer.
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
+  // LLVM has an option of this name for its own work, which is not used here.
+  if (cl::Option *taken = cl::getRegisteredOptions().lookup("threads"))
+    taken->removeArgument();
   // The parser keeps pointers to the options.
   static Options options;
-  return toolMain(argc, argv, registry, overview, options.category,
-                  [](MLIRContext *context) { return run(options, context); });
+  // It does not know those of the library.
+  SmallVector<char *> own;
+  for (char *argument : ArrayRef(argv, argc)) {
+    StringRef flag(argument);
+    if (flag.consume_front("-") && (flag.consume_front("-"), true) &&
+        flag.starts_with("benchmark_"))
+      options.benchmarkFlags.push_back(("--" + flag).str());
+    else
+      own.push_back(argument);
+  }
+  return toolMain(static_cast<int>(own.size()), own.data(), registry, overview,
+                  options.category, [&](MLIRContext *context) {
+                    return run(options, benchmarks, context);
+                  });
 }

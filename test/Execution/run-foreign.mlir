@@ -39,7 +39,7 @@ func.func @several(%n: index) -> (i1, f64, tensor<?xf32>, i8) {
   return %true, %half, %y, %seven : i1, f64, tensor<?xf32>, i8
 }
 
-// RUN: rope-run %s --function=constant --input=1 --benchmark=3 | FileCheck %s --check-prefix=CONSTANT
+// RUN: rope-run %s --function=constant --input=1 --output=- --output=- --benchmark=3 | FileCheck %s --check-prefix=CONSTANT
 // CONSTANT: result 0: 2xf32
 // CONSTANT-NEXT: [1.5, 2.5]
 // CONSTANT-NEXT: result 1: 1xf32
@@ -53,7 +53,7 @@ func.func @constant(%n: index) -> (tensor<2xf32>, tensor<?xf32>) {
 // One buffer twice, an argument, and a view with strides.
 // RUN: rope-opt %s --symbol-privatize=exclude=shared --symbol-dce --convert-linalg-to-loops --convert-scf-to-cf \
 // RUN:     --expand-strided-metadata --convert-to-llvm --reconcile-unrealized-casts \
-// RUN:   | rope-run --input='2x3xf32=1 2 3 4 5 6' --benchmark=3 | FileCheck %s --check-prefix=SHARED
+// RUN:   | rope-run --input='2x3xf32=1 2 3 4 5 6' --output=- --output=- --output=- --output=- --benchmark=3 | FileCheck %s --check-prefix=SHARED
 // SHARED: result 0: 2xf32
 // SHARED-NEXT: [2, 2]
 // SHARED-NEXT: result 1: 2xf32

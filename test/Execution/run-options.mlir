@@ -1,13 +1,5 @@
 // The other options, and what they do not take.
 
-// RUN: rope-run %s --input=5xf32=3 --benchmark=10 | FileCheck %s --check-prefix=BENCHMARK
-// BENCHMARK: result 0: 5xf32
-// BENCHMARK: f: min {{[0-9.]+}} ns, median {{[0-9.]+}} ns a call (10 timed)
-// RUN: rope-run %s --input=5xf32=3 --benchmark --output=@/dev/null | FileCheck %s --check-prefix=AUTO
-// AUTO: f: min {{[0-9.]+}} ns, median {{[0-9.]+}} ns a call ({{[0-9]+}} timed)
-// RUN: not rope-run %s --input=5xf32=3 --benchmark=0 2>&1 | FileCheck %s --check-prefix=CALLS
-// CALLS: error: unknown number of calls '0': expected a number above 0
-
 // RUN: not rope-run %s --input=5xf32=3 --target=toaster 2>&1 | FileCheck %s --check-prefix=TARGET
 // TARGET: error: unknown target 'toaster': expected cpu, cuda, rocm or vulkan
 // RUN: not rope-run %s --input=5xf32=3 --target-cpu=toaster 2>&1 | FileCheck %s --check-prefix=CPU
@@ -27,8 +19,10 @@
 // RUN: rope-run --help | FileCheck %s --check-prefix=HELP
 // HELP: EXAMPLES:
 // HELP: rope-run model.mlir --function=rope_apply --input=@x.npy
-// HELP: --benchmark
+// HELP: --benchmark_repetitions=10
+// HELP: --benchmark[=<n>]
 // HELP: --function
+// HELP: --threads=
 // HELP-NOT: --mlir
 func.func @f(%x: tensor<?xf32>) -> tensor<?xf32> {
   %y = arith.addf %x, %x : tensor<?xf32>

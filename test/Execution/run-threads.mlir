@@ -1,10 +1,10 @@
 // Parallel loops run on as many threads as are asked for.
 
 // RUN: rope-run %s --input=3x5xf64=0 | FileCheck %s
-// RUN: rope-run %s --input=3x5xf64=0 --num-threads=1 | FileCheck %s
+// RUN: rope-run %s --input=3x5xf64=0 --threads=1 | FileCheck %s
 // RUN: rope-run %s --input=3x5xf64=0 --num-threads=7 | FileCheck %s
 // RUN: env ROPE_NUM_THREADS=3 rope-run %s --input=3x5xf64=0 | FileCheck %s
-// RUN: rope-run %s --input=3x5xf64=0 -O0 --benchmark=3 | FileCheck %s
+// RUN: rope-run %s --input=3x5xf64=0 -O0 --output=- --benchmark=3 | FileCheck %s
 // CHECK: argument 0: 3x5xf64
 // CHECK-NEXT: {{\[\[}}  0,   1,   2,   3,   4],
 // CHECK-NEXT: [100, 101, 102, 103, 104],
@@ -21,11 +21,11 @@
 // What is wrong with the number is said.
 // RUN: env ROPE_NUM_THREADS=four rope-run %s --input=3x5xf64=0 2>&1 | FileCheck %s --check-prefix=VARIABLE
 // VARIABLE: rope: expected a number from 1 to 4096 in ROPE_NUM_THREADS, but got 'four': using {{[0-9]+}}
-// RUN: not rope-run %s --input=3x5xf64=0 --num-threads=0 2>&1 | FileCheck %s --check-prefix=ZERO
+// RUN: not rope-run %s --input=3x5xf64=0 --threads=0 2>&1 | FileCheck %s --check-prefix=ZERO
 // ZERO: error: unknown number of threads '0': expected 1 to 4096
-// RUN: not rope-run %s --input=3x5xf64=0 --num-threads=many 2>&1 | FileCheck %s --check-prefix=MANY
+// RUN: not rope-run %s --input=3x5xf64=0 --threads=many 2>&1 | FileCheck %s --check-prefix=MANY
 // MANY: error: unknown number of threads 'many': expected 1 to 4096
-// RUN: not rope-run %s --input=3x5xf64=0 --num-threads=4097 2>&1 | FileCheck %s --check-prefix=LARGE
+// RUN: not rope-run %s --input=3x5xf64=0 --threads=4097 2>&1 | FileCheck %s --check-prefix=LARGE
 // LARGE: error: unknown number of threads '4097': expected 1 to 4096
 
 func.func @grid(%a: memref<?x?xf64>) {

@@ -40,12 +40,17 @@ public:
   /// large; then nothing has been called.
   llvm::Expected<SmallVector<Array>> call(MutableArrayRef<Array> arguments);
 
-  /// Calls the function again and again for about half a second, or `numCalls`
-  /// times where that is not 0, and returns the nanoseconds of each call,
-  /// sorted. On a GPU without the copies, but until its work is done. Fails as
-  /// `call`.
-  llvm::Expected<SmallVector<double>>
-  benchmark(MutableArrayRef<Array> arguments, unsigned numCalls);
+  /// Makes a call that many times.
+  using Repeat = llvm::function_ref<llvm::Error(int64_t times)>;
+
+  /// Makes a call as `call` does, and then hands `use` what makes it again with
+  /// the arguments and results where they are: on a GPU without copies, but
+  /// until its work is done. What a function allocates for its results is
+  /// freed. `use` also gets the bytes of all arrays that the call takes and
+  /// returns.
+  llvm::Error
+  repeat(MutableArrayRef<Array> arguments,
+         llvm::function_ref<llvm::Error(Repeat again, int64_t bytes)> use);
 
 private:
   Executable() = default;
@@ -55,6 +60,8 @@ private:
   llvm::Error copyToDevice(Frame &frame, ArrayRef<Array> arguments);
   llvm::Error copyFromDevice(Frame &frame, MutableArrayRef<Array> arguments);
   llvm::Error invokeOnce(Frame &frame);
+  llvm::Expected<SmallVector<Array>> copyReturned(const Frame &frame);
+  SmallVector<char *> findOwned(const Frame &frame, ArrayRef<Array> arguments);
   llvm::Expected<SmallVector<Array>> takeReturned(Frame &frame,
                                                   ArrayRef<Array> arguments);
 

@@ -2,8 +2,9 @@
  * `scale`, on the host: device memory is the host's.
  *
  * FAKE_LOG=1 prints calls that matter. FAKE_FAIL=cuLaunchKernel:719 lets a
- * function return an error. FAKE_CAPTURE=1 lets streams record. FAKE_IMAGE
- * names a file for the text of a module that is loaded.
+ * function return an error, FAKE_FAIL=cuLaunchKernel:719:2 after two calls.
+ * FAKE_CAPTURE=1 lets streams record. FAKE_IMAGE names a file for the text of a
+ * module that is loaded.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -31,9 +32,12 @@
 static int get_failure(const char *function) {
   const char *text = getenv("FAKE_FAIL");
   size_t length = strlen(function);
-  if (text && strncmp(text, function, length) == 0 && text[length] == ':')
-    return atoi(text + length + 1);
-  return 0;
+  static int calls;
+  char *end;
+  if (!text || strncmp(text, function, length) != 0 || text[length] != ':')
+    return 0;
+  int error = (int)strtol(text + length + 1, &end, 10);
+  return *end == ':' && calls++ < atoi(end + 1) ? 0 : error;
 }
 
 static char context, other;
