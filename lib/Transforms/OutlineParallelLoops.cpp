@@ -16,6 +16,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "mlir/Interfaces/ValueBoundsOpInterface.h"
 #include "mlir/Transforms/LoopInvariantCodeMotionUtils.h"
 #include "mlir/Transforms/RegionUtils.h"
 #include "llvm/Support/CheckedArithmetic.h"
@@ -30,6 +31,8 @@ using namespace mlir::rope;
 
 static constexpr StringLiteral runtimeName = "rope_parallel_for";
 static constexpr int64_t workspaceAlignment = 64;
+/// Most that a buffer takes whose size differs from task to task.
+static constexpr int64_t maxBoundedBytes = 1 << 20;
 
 //===----------------------------------------------------------------------===//
 // The loop
@@ -144,30 +147,64 @@ static std::optional<int64_t> getStaticBytes(MemRefType type) {
   return bytes && *bytes <= int64_t(1) << 40 ? bytes : std::nullopt;
 }
 
+namespace {
+/// A buffer of a task that may lie in its workspace.
+struct ScratchBuffer {
+  memref::AllocOp alloc;
+  /// Bytes that are known; the product with `sizes`, which are the same for all
+  /// tasks, is enough for each of them.
+  int64_t bytes;
+  SmallVector<Value> sizes;
+};
+} // namespace
+
+/// The largest value that `size` can have, if that is known.
+static std::optional<int64_t> findLargest(Value size) {
+  FailureOr<int64_t> bound = ValueBoundsConstraintSet::computeConstantBound(
+      presburger::BoundType::UB, {size}, /*stopCondition=*/nullptr,
+      /*closedUB=*/true);
+  return succeeded(bound) && *bound >= 0 ? std::optional<int64_t>(*bound)
+                                         : std::nullopt;
+}
+
 /// Finds the buffers of a task that may lie in its workspace: those that are
-/// allocated and freed by each task, with sizes that are the same for all. What
-/// is freed under another name, or by somebody else, must stay an allocation.
-static SmallVector<memref::AllocOp>
-findScratchBuffers(LoopLikeOpInterface loop) {
-  SmallVector<memref::AllocOp> allocs;
+/// allocated and freed by each task, with sizes that are the same for all, or
+/// that are small for each: the last block of an array is often smaller than
+/// the others. What is freed under another name, or by somebody else, must stay
+/// an allocation.
+static SmallVector<ScratchBuffer> findScratchBuffers(LoopLikeOpInterface loop) {
+  SmallVector<ScratchBuffer> buffers;
   for (auto alloc : loop.getLoopRegions().front()->getOps<memref::AllocOp>()) {
     MemRefType type = alloc.getType();
     bool isPlain = type.getLayout().isIdentity() && !type.getMemorySpace() &&
                    alloc.getAlignment().value_or(1) <= workspaceAlignment;
-    bool isInvariant = llvm::all_of(alloc.getDynamicSizes(), [&](Value size) {
-      return loop.isDefinedOutsideOfLoop(size);
-    });
     int64_t frees = 0, freesHere = 0;
     for (Operation *user : alloc->getUsers())
       if (isa<memref::DeallocOp>(user)) {
         ++frees;
         freesHere += user->getBlock() == alloc->getBlock();
       }
-    if (isPlain && isInvariant && frees == 1 && freesHere == 1 &&
-        getStaticBytes(type))
-      allocs.push_back(alloc);
+    std::optional<int64_t> bytes = getStaticBytes(type);
+    if (!isPlain || frees != 1 || freesHere != 1 || !bytes)
+      continue;
+    ScratchBuffer buffer{alloc, *bytes, {}};
+    bool isBounded = true;
+    for (Value size : alloc.getDynamicSizes()) {
+      if (loop.isDefinedOutsideOfLoop(size)) {
+        buffer.sizes.push_back(size);
+        continue;
+      }
+      // No more than a little memory that is not used.
+      std::optional<int64_t> largest = findLargest(size);
+      std::optional<int64_t> product =
+          largest ? llvm::checkedMul(buffer.bytes, *largest) : std::nullopt;
+      isBounded &= product && *product <= maxBoundedBytes;
+      buffer.bytes = isBounded ? *product : 0;
+    }
+    if (isBounded)
+      buffers.push_back(std::move(buffer));
   }
-  return allocs;
+  return buffers;
 }
 
 /// Moves computations of sizes out of the loop, where they are the same for all
@@ -185,22 +222,22 @@ static void hoistSizes(LoopLikeOpInterface loop) {
       [&](Operation *op, Region *) { loop.moveOutOfLoop(op); });
 }
 
-/// Builds where each of `allocs` begins in the workspace, and returns the
+/// Builds where each of `buffers` begins in the workspace, and returns the
 /// workspace's size.
 static Value buildOffsets(OpBuilder &b, Location loc,
-                          ArrayRef<memref::AllocOp> allocs,
+                          ArrayRef<ScratchBuffer> buffers,
                           SmallVectorImpl<Value> &offsets) {
   auto constant = [&](int64_t value) -> Value {
     return arith::ConstantIndexOp::create(b, loc, value);
   };
   Value total = constant(0);
-  for (memref::AllocOp alloc : allocs) {
+  for (const ScratchBuffer &buffer : buffers) {
     offsets.push_back(total);
-    int64_t known = *getStaticBytes(alloc.getType());
-    if (alloc.getDynamicSizes().empty())
+    int64_t known = buffer.bytes;
+    if (buffer.sizes.empty())
       known = llvm::alignTo(known, workspaceAlignment);
     Value bytes = constant(known);
-    for (Value size : alloc.getDynamicSizes())
+    for (Value size : buffer.sizes)
       bytes = b.createOrFold<arith::MulIOp>(loc, bytes, size);
     if (known % workspaceAlignment) {
       bytes = b.createOrFold<arith::AddIOp>(loc, bytes,
@@ -377,9 +414,9 @@ LogicalResult rope::outlineParallelLoop(RewriterBase &rewriter,
   Value tasks = arith::ConstantIndexOp::create(rewriter, loc, 1);
   for (const Dim &dim : dims)
     tasks = rewriter.createOrFold<arith::MulIOp>(loc, tasks, dim.count);
-  SmallVector<memref::AllocOp> allocs = findScratchBuffers(loop);
+  SmallVector<ScratchBuffer> buffers = findScratchBuffers(loop);
   SmallVector<Value> offsets;
-  Value bytes = buildOffsets(rewriter, loc, allocs, offsets);
+  Value bytes = buildOffsets(rewriter, loc, buffers, offsets);
 
   // The function, which still uses values of its caller.
   auto pointer = LLVM::LLVMPointerType::get(context);
@@ -401,10 +438,11 @@ LogicalResult rope::outlineParallelLoop(RewriterBase &rewriter,
   Value task = arith::IndexCastOp::create(
       rewriter, loc, rewriter.getIndexType(), callee.getArgument(1));
   SmallVector<Value> ivs = buildInductionVars(rewriter, loc, dims, task);
-  if (!allocs.empty()) {
+  if (!buffers.empty()) {
     Value workspace =
         buildWorkspace(rewriter, loc, converter, callee.getArgument(2), bytes);
-    for (auto [alloc, offset] : llvm::zip_equal(allocs, offsets)) {
+    for (auto [buffer, offset] : llvm::zip_equal(buffers, offsets)) {
+      memref::AllocOp alloc = buffer.alloc;
       for (Operation *user : llvm::make_early_inc_range(alloc->getUsers()))
         if (isa<memref::DeallocOp>(user))
           rewriter.eraseOp(user);

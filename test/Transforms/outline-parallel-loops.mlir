@@ -92,6 +92,33 @@ func.func @scratch(%n: index) {
 
 // -----
 
+// A size of the task itself counts as the largest that it can be.
+
+// CHECK-LABEL: func.func @blocks(
+// CHECK-SAME: %[[N:.*]]: index
+func.func @blocks(%n: index) {
+  // 16 * 3 * 4 bytes, then n * 16 * 4.
+  // CHECK: %[[B:.*]] = arith.muli %[[N]], %c64
+  // CHECK: %[[TOTAL:.*]] = arith.addi %{{.*}}, %c192
+  // CHECK: %[[BYTES:.*]] = arith.index_cast %[[TOTAL]] : index to i64
+  // CHECK: llvm.call @rope_parallel_for(%{{.*}}, %{{.*}}, %{{.*}}, %[[BYTES]])
+  // CHECK: func.func private @blocks_parallel_0
+  // CHECK: %[[SIZE:.*]] = affine.min
+  // CHECK: memref.view %{{.*}}[%{{.*}}][%[[SIZE]]] : memref<?xi8> to memref<?x3xf32>
+  // CHECK: memref.view %{{.*}}[%{{.*}}][%{{.*}}, %[[SIZE]]] : memref<?xi8> to memref<?x?xf32>
+  scf.forall (%i) = (0) to (%n) step (16) {
+    %size = affine.min affine_map<(d0)[s0] -> (16, s0 - d0)>(%i)[%n]
+    %a = memref.alloc(%size) : memref<?x3xf32>
+    %b = memref.alloc(%n, %size) : memref<?x?xf32>
+    "test.use"(%a, %b) : (memref<?x3xf32>, memref<?x?xf32>) -> ()
+    memref.dealloc %a : memref<?x3xf32>
+    memref.dealloc %b : memref<?x?xf32>
+  }
+  return
+}
+
+// -----
+
 // Allocations that cannot lie in the workspace stay.
 
 // CHECK-LABEL: func.func @stay(
@@ -99,9 +126,14 @@ func.func @stay(%n: index, %p: i1) {
   // CHECK: func.func private @stay_parallel_0
   // CHECK-NOT: memref.view
   scf.forall (%i) in (%n) {
-    // A size of the task itself.
+    // A size of the task itself, and one that may be large for the last task.
     // CHECK: memref.alloc(%{{.*}}) : memref<?xf32>
     %a = memref.alloc(%i) : memref<?xf32>
+    // CHECK: memref.alloc(%{{.*}}) : memref<?xf64>
+    %size = affine.min affine_map<(d0)[s0] -> (131073, s0 - d0)>(%i)[%n]
+    %z = memref.alloc(%size) : memref<?xf64>
+    "test.use"(%z) : (memref<?xf64>) -> ()
+    memref.dealloc %z : memref<?xf64>
     // Not freed.
     // CHECK: memref.alloc() : memref<1xf32>
     %b = memref.alloc() : memref<1xf32>

@@ -345,7 +345,8 @@ def OutlineParallelLoops : Pass<"rope-outline-parallel-loops", "::mlir::ModuleOp
     structure on its stack, constants are made again. Buffers that the body
     allocates and frees at its top level, and whose sizes are known in front of
     the loop, become views of the workspace that the runtime provides, aligned to
-    64 bytes; other allocations stay. Loops with reductions or results, or with a
+    64 bytes, as do those of at most 1 MiB in any iteration, such as the last
+    and smaller block of an array; other allocations stay. Loops with reductions or results, or with a
     value of a type that has no form in memory, are left alone, as are parallel
     loops inside others: the way to the llvm dialect makes them sequential. How
     many threads there are is the runtime's business alone.
