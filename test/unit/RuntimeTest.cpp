@@ -240,6 +240,29 @@ TEST_F(Runtime, SeveralThreadsMayCall) {
   EXPECT_EQ(sum, 6 * 300 * 55);
 }
 
+TEST_F(Runtime, SeveralThreadsMayNestCalls) {
+  // As from inside a parallel region of a program with threads of its own.
+  std::vector<std::thread> callers;
+  std::atomic<int64_t> runs(0);
+  for (int caller = 0; caller < 5; ++caller)
+    callers.emplace_back([&] {
+      for (int round = 0; round < 100; ++round)
+        parallelFor(3, 64, [&](int64_t, char *outer) {
+          std::fill_n(outer, 64, 'o');
+          std::thread::id thread = std::this_thread::get_id();
+          parallelFor(4, 64, [&](int64_t, char *inner) {
+            std::fill_n(inner, 64, 'i');
+            EXPECT_EQ(std::this_thread::get_id(), thread);
+            ++runs;
+          });
+          EXPECT_EQ(std::count(outer, outer + 64, 'o'), 64);
+        });
+    });
+  for (std::thread &caller : callers)
+    caller.join();
+  EXPECT_EQ(runs, 5 * 100 * 3 * 4);
+}
+
 TEST_F(Runtime, MayBeReplaced) {
   static int64_t seenTasks, seenBytes;
   rope_set_parallel_for(
@@ -256,6 +279,38 @@ TEST_F(Runtime, MayBeReplaced) {
   EXPECT_EQ(seenTasks, 3);
   EXPECT_EQ(seenBytes, 77);
   rope_set_parallel_for(nullptr);
+  expectEachOnce(5);
+}
+
+TEST_F(Runtime, CallsNestWithAReplacement) {
+  // One with threads of its own, some of which call again.
+  rope_set_parallel_for(
+      [](rope_task_fn body, void *context, int64_t tasks, int64_t bytes) {
+        std::vector<std::thread> threads;
+        for (int64_t task = 0; task < tasks; ++task)
+          threads.emplace_back([=] {
+            std::vector<char> workspace(bytes);
+            body(context, task, workspace.data());
+          });
+        for (std::thread &thread : threads)
+          thread.join();
+      });
+  std::mutex mutex;
+  std::set<std::thread::id> ids;
+  parallelFor(3, 16, [&](int64_t, char *) {
+    parallelFor(2, 16, [&](int64_t, char *workspace) {
+      std::fill_n(workspace, 16, 'i');
+      std::lock_guard<std::mutex> lock(mutex);
+      ids.insert(std::this_thread::get_id());
+    });
+  });
+  // Threads that have ended may leave their names to others.
+  EXPECT_GE(ids.size(), 2u);
+  // Those who are inside stay with it, whoever comes later does not.
+  parallelFor(2, 16, [&](int64_t, char *) {
+    rope_set_parallel_for(nullptr);
+    expectEachOnce(5);
+  });
   expectEachOnce(5);
 }
 
@@ -289,6 +344,13 @@ TEST_F(Runtime, ResultsDoNotDependOnTheThreadsRounding) {
 #endif
 }
 
+/// Expects that `child` ends by itself, with 0.
+static void expectSuccess(pid_t child) {
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
 TEST_F(Runtime, WorksInAForkedChild) {
   expectEachOnce(8);
   pid_t child = fork();
@@ -298,9 +360,53 @@ TEST_F(Runtime, WorksInAForkedChild) {
     bool right = meet(4) == 4 && meet(3) == 3;
     _exit(right ? 0 : 1);
   }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  expectSuccess(child);
+  expectEachOnce(8);
+}
+
+/// In a forked child: whether calls, and calls from their tasks, run.
+static bool nestsAlone() {
+  alarm(20);
+  int64_t runs = 0;
+  std::thread::id thread = std::this_thread::get_id();
+  for (int round = 0; round < 10; ++round)
+    parallelFor(3, 64, [&](int64_t, char *) {
+      parallelFor(4, 64, [&](int64_t, char *) {
+        runs += std::this_thread::get_id() == thread;
+      });
+    });
+  return runs == 10 * 3 * 4;
+}
+
+TEST_F(Runtime, WorksInAChildThatIsForkedDuringACall) {
+  expectEachOnce(8);
+  // From a task, and beside a call: the pool stays the parent's.
+  std::atomic<bool> forked(false);
+  pid_t inside = -1, beside = -1;
+  std::atomic<bool> began(false);
+  std::thread caller([&] {
+    parallelFor(4, 64, [&](int64_t task, char *) {
+      began = true;
+      if (task == 0) {
+        inside = fork();
+        if (inside == 0)
+          _exit(nestsAlone() ? 0 : 1);
+      }
+      while (!forked)
+        std::this_thread::yield();
+    });
+  });
+  while (!began)
+    std::this_thread::yield();
+  beside = fork();
+  if (beside == 0)
+    _exit(nestsAlone() ? 0 : 1);
+  forked = true;
+  caller.join();
+  ASSERT_GE(inside, 0);
+  ASSERT_GE(beside, 0);
+  expectSuccess(inside);
+  expectSuccess(beside);
   expectEachOnce(8);
 }
 
