@@ -453,3 +453,16 @@ TEST_F(RuntimeDeathTest, ReadsTheEnvironment) {
                 "expected a number from 1 to 4096 in ROPE_NUM_THREADS, but got "
                 "'.*': using [0-9]+");
 }
+
+TEST_F(RuntimeDeathTest, OneTaskAsksForNoThreads) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  auto call = [] {
+    setenv("ROPE_NUM_THREADS", "four", 1);
+    rope_set_num_threads(0);
+    parallelFor(1, 64, [](int64_t, char *) { fprintf(stderr, "task\n"); });
+    parallelFor(2, 64, [](int64_t, char *) {});
+    _exit(0);
+  };
+  EXPECT_EXIT(call(), testing::ExitedWithCode(0),
+              "^task\nrope: expected a number");
+}

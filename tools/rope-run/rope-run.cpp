@@ -82,7 +82,7 @@ class GoogleBenchmark : public mlir::rope::BenchmarkLibrary {
       state.SetItemsProcessed(state.iterations());
       state.SetBytesProcessed(state.iterations() * call.bytes);
     };
-    benchmark::internal::Benchmark *registered =
+    auto *registered =
         benchmark::RegisterBenchmark(("BM_" + call.function).c_str(), body);
     registered->MeasureProcessCPUTime()->UseRealTime();
     if (call.numCalls)
@@ -99,6 +99,7 @@ class GoogleBenchmark : public mlir::rope::BenchmarkLibrary {
           std::move(failure),
           llvm::createStringError("--benchmark_filter does not match 'BM_" +
                                   call.function + "'"));
+    benchmark::ClearRegisteredBenchmarks();
     benchmark::Shutdown();
     return failure;
   }
