@@ -106,10 +106,21 @@ void rope::buildRopeToLLVMPipeline(OpPassManager &pm,
   pm.addPass(createSetTarget(target));
 
   addTensorStages(pm);
-  pm.addNestedPass<func::FuncOp>(createFuseTable());
+  pm.addNestedPass<func::FuncOp>(createTileApply());
   pm.addPass(createCSEPass());
   pm.addPass(createCanonicalizerPass());
   addBufferization(pm);
+  StreamApplyOptions stream;
+  stream.minBytes = options.streamingBytes;
+  if (options.streamingBytes < 0) {
+    // A target that is not known is reported by the pass that sets it.
+    if (llvm::Expected<TargetInfo> info = resolveTarget(
+            target.targetTriple, target.targetCPU, target.targetFeatures))
+      stream.minBytes = info->streamingBytes;
+    else
+      llvm::consumeError(info.takeError());
+  }
+  pm.addNestedPass<func::FuncOp>(createStreamApply(stream));
   addHostStages(pm, target, /*parallel=*/true);
 }
 

@@ -25,6 +25,21 @@ std::optional<int64_t> rope::getStaticBytes(Value value) {
   return bytes;
 }
 
+TableOp rope::findOwnTable(ArrayRef<ApplyOp> group) {
+  ApplyOp first = group.front();
+  auto table = first.getCos().getDefiningOp<TableOp>();
+  // A table in front of a loop is made once for all of its rounds.
+  bool isOwn = table && !first.getResults().empty() &&
+               table->getBlock() == first->getBlock() &&
+               first.getCos() == table->getResult(0) &&
+               first.getSin() == table->getResult(1) &&
+               llvm::all_of(table->getUsers(), [&](Operation *user) {
+                 auto apply = dyn_cast<ApplyOp>(user);
+                 return apply && llvm::is_contained(group, apply);
+               });
+  return isOwn ? table : TableOp();
+}
+
 static remark::RemarkOpts options(StringRef event, Operation *op,
                                   StringRef name) {
   auto function = op->getParentOfType<FunctionOpInterface>();
@@ -38,6 +53,8 @@ void rope::markFolded(ApplyOp rotation) {
   rotation->setAttr(kFolded, UnitAttr::get(rotation.getContext()));
 }
 
+bool rope::isFolded(Operation *rotation) { return rotation->hasAttr(kFolded); }
+
 void rope::reportFused(const FusionCandidate &candidate, StringRef name) {
   ApplyOp rotation = candidate.rotation;
   remark::detail::InFlightRemark remark =
@@ -50,7 +67,7 @@ void rope::reportFused(const FusionCandidate &candidate, StringRef name) {
 
 void rope::reportLeft(Operation *rotation, StringRef name,
                       const Twine &reason) {
-  if (rotation->hasAttr(kFolded))
+  if (isFolded(rotation))
     return;
   remark::missed(rotation->getLoc(), options("left", rotation, name))
       << "rotation left: " << reason.str();

@@ -107,6 +107,9 @@ Expected<TargetInfo> mlir::rope::resolveTarget(StringRef triple, StringRef cpu,
     } else if (info.hasFeature("avx")) {
       info.vectorBits = 256;
     }
+    // STREAM
+    if (StringRef(info.cpu).starts_with("znver"))
+      info.streamingBytes = 32 << 20;
   }
   return info;
 }

@@ -1,5 +1,5 @@
 // RUN: rope-minimal-opt %s --pass-pipeline='builtin.module(func.func(rope-lower-frequencies))' | FileCheck %s --check-prefix=FREQUENCIES
-// RUN: rope-minimal-opt %s --pass-pipeline='builtin.module(func.func(rope-fuse-table))' | FileCheck %s --check-prefix=FUSE
+// RUN: rope-minimal-opt %s --pass-pipeline='builtin.module(func.func(rope-tile-apply))' | FileCheck %s --check-prefix=FUSE
 // RUN: rope-minimal-opt %s --pass-pipeline='builtin.module(func.func(rope-fuse-attention))' | FileCheck %s --check-prefix=ATTENTION
 // RUN: rope-minimal-opt %s --rope-expose-c-interface | FileCheck %s --check-prefix=EXPOSE
 // RUN: rope-minimal-opt %s --pass-pipeline='builtin.module(func.func(convert-rope-to-linalg))' | FileCheck %s --check-prefix=LINALG
@@ -10,7 +10,7 @@
 // of, it must have declared.
 
 // FREQUENCIES: linalg.generic
-// FUSE: scf.for
+// FUSE: scf.forall
 // ATTENTION: rotate_query
 // EXPOSE: bufferization.materialize_in_destination
 // LINALG: linalg.generic

@@ -27,6 +27,11 @@ struct RopeToLLVMPipelineOptions
       *this, "target-features",
       llvm::cl::desc("Features to add or remove, as in '+avx2,-fma', or "
                      "'host'")};
+  Option<int64_t> streamingBytes{
+      *this, "streaming-bytes",
+      llvm::cl::desc("Rotations that read and write so many bytes write past "
+                     "the caches; the processor's own number where negative"),
+      llvm::cl::init(-1)};
 };
 
 /// Lowers a module of rope, linalg, tensor, memref, scf, arith, math and func

@@ -77,6 +77,11 @@ inline constexpr double kMemoryBytesPerCycle = 6;
 /// benchmarks/fusion.py measured it 0.99 to 1.03 times as fast for prompts of
 /// 512 to 4096 positions, on one thread.
 inline constexpr double kRowsThatHideRotation = 256;
+/// How rope-tile-apply cuts rotations: tasks that read and write so many bytes,
+/// one task for no more than those; a task that makes its rows of the table
+/// makes at most so many at once, which stay in the first cache.
+inline constexpr int64_t kTaskBytes = 256 << 10, kOneTaskBytes = 2 << 20;
+inline constexpr int64_t kTableRows = 64;
 } // namespace cost
 
 /// Decides where the keys of `attention`, which are the result of `rotation`,

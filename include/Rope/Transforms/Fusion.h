@@ -31,9 +31,9 @@ struct FusionCandidate {
 using FusionControlFn =
     std::function<std::optional<std::string>(const FusionCandidate &)>;
 
-/// The table in the same block that makes cosine and sine of `apply`, if
-/// nothing else uses it; null else.
-TableOp findOwnTable(ApplyOp apply);
+/// The table in the same block that makes cosine and sine of `group`, rotations
+/// of one block that read the same, if nothing else uses it; null else.
+TableOp findOwnTable(ArrayRef<ApplyOp> group);
 
 /// Decides about a table whose rows an attention can make itself: nothing to do
 /// so, else the reason not to, which the remark states.
@@ -46,6 +46,9 @@ std::optional<int64_t> getStaticBytes(Value value);
 /// Marks a rotation in the loops that a fusion has put it into, by the
 /// attribute `rope.folded`: it may be folded further, but is not left.
 void markFolded(ApplyOp rotation);
+
+/// Whether `markFolded` was called for `rotation`.
+bool isFolded(Operation *rotation);
 
 /// Emits the remark, in the category of pass `name`, that a fusion was made.
 void reportFused(const FusionCandidate &candidate, StringRef name);

@@ -26,9 +26,22 @@ namespace mlir::rope {
 #define GEN_PASS_REGISTRATION
 #include "Rope/Transforms/Passes.h.inc"
 
-/// Tiles `apply` by one position and makes the row of the table that it alone
-/// uses inside the tile. Fails, and changes nothing, where it has none.
-LogicalResult fuseTable(RewriterBase &rewriter, ApplyOp apply);
+/// Replaces rotations by one scf.forall over blocks of their positions, and of
+/// their other dimensions as far as they have them in common. `group` is one
+/// rotation, or several on tensors, in the order of their block, that read the
+/// same table and whose results are not used before the last of them. A table
+/// that nothing else reads is made block by block. Fails, and changes nothing,
+/// where rotations cannot share a loop, are in a parallel loop or one that a
+/// fusion made, or are of something that is known to be empty.
+LogicalResult tileApply(RewriterBase &rewriter, ArrayRef<ApplyOp> group,
+                        const TileApplyOptions &options);
+
+/// Makes two of `apply`, on memrefs: one whose stores go past the caches, taken
+/// where arrays have `minBytes` together, rows are aligned and x is not written
+/// over, and one as it is. Fails, and changes nothing, where the first is never
+/// taken.
+LogicalResult streamApply(RewriterBase &rewriter, ApplyOp apply,
+                          int64_t minBytes);
 
 /// Rotates `apply`, and makes what is made of it, row by row where rows are
 /// written into a cache, unless `control`, which may be null, says no. Fails,

@@ -10,19 +10,83 @@
 
 include "mlir/Pass/PassBase.td"
 
-def FuseTable : Pass<"rope-fuse-table"> {
-  let summary = "Make the rows of a table where they are used";
+def TileApply : Pass<"rope-tile-apply"> {
+  let summary = "Rotate in blocks that threads share";
   let description = [{
-    Tiles each `rope.apply` on tensors by one position and moves the
-    `rope.table` that it alone uses into the tile. The table is never stored as
-    a whole: a row is made for one position, used for all heads, and forgotten.
-    Tables that several operations use stay, since making them once is cheaper.
-    The row's cosine and sine come from two copies of the table, which `cse`
-    makes one.
+    Replaces rotations by an `scf.forall` over blocks of their positions. Those
+    on tensors that read the same table, as for query and key, share a loop:
+
+    ```mlir
+    %r:2 = scf.forall (%i) = (0) to (%n) step (%block) shared_outs(..) {
+      %cos, %sin = rope.table ins(%positions[%i..], %frequencies) ..
+      %0 = rope.apply ins(%q[.., %i.., ..], %cos, %sin) ..
+      %1 = rope.apply ins(%k[.., %i.., ..], %cos, %sin) ..
+      ..
+    }
+    ```
+
+    A table that nothing else reads is never stored as a whole: each block makes
+    its rows, uses them for all heads, and forgets them. A table that something
+    else reads stays as it is.
+
+    A block is what a task should read and write; the size of a dimension that
+    is not known is looked at when the code runs. Dimensions that the table does
+    not follow, such as heads, are cut only where they are long and all
+    rotations of the loop have them in common. Arrays that are not worth a
+    second thread are one block. Results are the same for any blocks.
+
+    An x that nothing else reads, and that is made in memory of its own, is
+    rotated in place.
+
+    Rotations in parallel loops, in loops that a fusion made (`rope.folded`), or
+    of one row are left. A remark says what shares a loop, and where the table is
+    made.
   }];
+  let options = [
+    Option<"taskBytes", "task-bytes", "int64_t", /*default=*/"cost::kTaskBytes",
+           "Bytes that a task reads and writes">,
+    Option<"oneTaskBytes", "one-task-bytes", "int64_t",
+           /*default=*/"cost::kOneTaskBytes",
+           "Bytes up to which there is one task">,
+  ];
   let dependentDialects = [
-    "::mlir::affine::AffineDialect", "::mlir::scf::SCFDialect",
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
     "::mlir::tensor::TensorDialect"];
+}
+
+def StreamApply : Pass<"rope-stream-apply"> {
+  let summary = "Choose at run time whether rotations write past the caches";
+  let description = [{
+    A store to a line that is not in a cache reads it first: a rotation of large
+    arrays moves three bytes for each two that it should. Stores past the caches
+    (non-temporal ones) do not, but are slower than others where the arrays fit
+    in a cache. This pass makes two of each `rope.apply` on memrefs,
+
+    ```mlir
+    scf.if %large {
+      rope.apply .. {rope.streaming = 64 : i64}
+    } else {
+      rope.apply ..
+    }
+    ```
+
+    and computes the condition in front of all loops: the arrays that x and the
+    result are parts of have many bytes, x is not the result, and all rows of
+    the result start at multiples of `rope.streaming` bytes, which is as many as
+    divide a row, at most 64. `rope-vectorize` makes the stores.
+
+    Rotations of heads whose size is not known, or no multiple of 32 bytes, and
+    arrays that are known to be small are left. Processors other than x86-64
+    are, too. A remark says what was done with each.
+  }];
+  let options = [
+    Option<"minBytes", "min-bytes", "int64_t", /*default=*/"8388608",
+           "Bytes read and written from which stores go past the caches">,
+  ];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::scf::SCFDialect"];
 }
 
 def FuseCacheAppend : Pass<"rope-fuse-cache-append"> {

@@ -23,6 +23,9 @@ struct TargetInfo {
   unsigned vectorBits = 128;
   /// The number of vector registers.
   unsigned vectorRegisters = 16;
+  /// From so many bytes on that a loop reads and writes, its stores should go
+  /// past the caches.
+  int64_t streamingBytes = 8 << 20;
 
   bool hasFeature(llvm::StringRef name) const;
 };
