@@ -18,6 +18,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace mlir::rope;
@@ -60,7 +61,7 @@ static SmallVector<OpFoldResult> sharedSizes(ImplicitLocOpBuilder &b, Value x,
 }
 
 /// An elementwise generic over the dimensions of the first output.
-static SmallVector<Value> elementwise(
+static linalg::GenericOp elementwise(
     ImplicitLocOpBuilder &b, ValueRange inputs, ArrayRef<AffineMap> inputMaps,
     ValueRange outputs,
     function_ref<SmallVector<Value>(ImplicitLocOpBuilder &, ValueRange)> body) {
@@ -73,14 +74,13 @@ static SmallVector<Value> elementwise(
   for (Value output : outputs)
     if (isa<TensorType>(output.getType()))
       types.push_back(output.getType());
-  auto generic = linalg::GenericOp::create(
+  return linalg::GenericOp::create(
       b, types, inputs, outputs, maps, iterators,
       [&](OpBuilder &builder, Location loc, ValueRange arguments) {
         ImplicitLocOpBuilder inner(loc, builder);
         linalg::YieldOp::create(
             inner, body(inner, arguments.take_front(inputs.size())));
       });
-  return SmallVector<Value>(generic.getResults());
 }
 
 //===----------------------------------------------------------------------===//
@@ -200,7 +200,8 @@ FailureOr<SmallVector<Value>> TableOp::decomposeOperation(OpBuilder &builder) {
     }
     return results;
   };
-  return elementwise(b, inputs, maps, {getCos(), getSin()}, body);
+  return SmallVector<Value>(
+      elementwise(b, inputs, maps, {getCos(), getSin()}, body).getResults());
 }
 
 //===----------------------------------------------------------------------===//
@@ -251,6 +252,26 @@ static Value insert(ImplicitLocOpBuilder &b, Value part, const Sized &whole,
                                        box.sizes, box.strides);
 }
 
+/// Marks `part`, which writes `written` of the channels of `op`, as streaming
+/// where `op` is: with the alignment of what it writes of each row.
+static void handOnStreaming(ApplyOp op, Operation *part,
+                            ArrayRef<Channels> written) {
+  auto attr =
+      op->getAttrOfType<IntegerAttr>(RopeDialect::getStreamingAttrName());
+  if (!attr || attr.getValue().getSignificantBits() > 64 || attr.getInt() <= 0)
+    return;
+  int64_t alignment = attr.getInt();
+  for (const Channels &channels : written) {
+    std::optional<int64_t> start = getConstantIntValue(channels.start);
+    if (!start)
+      return;
+    int64_t bits = floatElement(op.getInit()).getWidth();
+    alignment = std::gcd(alignment, *start * bits / 8);
+  }
+  part->setAttr(RopeDialect::getStreamingAttrName(),
+                IntegerAttr::get(attr.getType(), alignment));
+}
+
 static OpFoldResult add(ImplicitLocOpBuilder &b, OpFoldResult x,
                         OpFoldResult y) {
   AffineExpr s0, s1;
@@ -287,8 +308,10 @@ FailureOr<SmallVector<Value>> ApplyOp::decomposeOperation(OpBuilder &builder) {
   if (hasNoPairs(*this)) {
     if (!onTensors && getX() == getInit())
       return SmallVector<Value>();
-    return SmallVector<Value>(
-        linalg::CopyOp::create(b, getX(), getInit())->getResults());
+    auto copy = linalg::CopyOp::create(b, getX(), getInit());
+    if (!onTensors)
+      handOnStreaming(*this, copy, {});
+    return SmallVector<Value>(copy->getResults());
   }
   OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
   OpFoldResult offset = b.getIndexAttr(getOffset());
@@ -331,8 +354,10 @@ FailureOr<SmallVector<Value>> ApplyOp::decomposeOperation(OpBuilder &builder) {
           linalg::CopyOp::create(b, getX(), getInit())->getResult(0);
   } else if (getX() != getInit()) {
     for (const Channels &channels : kept)
-      linalg::CopyOp::create(b, slice(b, x, channels),
-                             slice(b, destination, channels));
+      handOnStreaming(*this,
+                      linalg::CopyOp::create(b, slice(b, x, channels),
+                                             slice(b, destination, channels)),
+                      channels);
   }
 
   int64_t rank = rankOf(getX());
@@ -368,12 +393,19 @@ FailureOr<SmallVector<Value>> ApplyOp::decomposeOperation(OpBuilder &builder) {
     return SmallVector<Value>{toFloat(b, u, element), toFloat(b, v, element)};
   };
   Value u = slice(b, x, readFirst), v = slice(b, x, readSecond);
-  SmallVector<Value> rotated = elementwise(
+  linalg::GenericOp rotated = elementwise(
       b, {u, v, getCos(), getSin()}, {ofX, ofX, ofTable, ofTable},
       {slice(b, destination, writeFirst), slice(b, destination, writeSecond)},
       body);
-  if (!onTensors)
+  if (!onTensors) {
+    // Interleaved pairs are written as one row.
+    SmallVector<Channels> written = {writeFirst};
+    if (getWrittenPairing() == Pairing::half)
+      written.push_back(writeSecond);
+    handOnStreaming(*this, rotated, written);
     return SmallVector<Value>();
-  destination.value = insert(b, rotated[0], destination, writeFirst);
-  return SmallVector<Value>{insert(b, rotated[1], destination, writeSecond)};
+  }
+  destination.value = insert(b, rotated.getResult(0), destination, writeFirst);
+  return SmallVector<Value>{
+      insert(b, rotated.getResult(1), destination, writeSecond)};
 }

@@ -72,6 +72,7 @@ void rope::addHostStages(OpPassManager &pm, const SetTargetOptions &target,
           target.targetTriple, target.targetCPU, target.targetFeatures)) {
     vectorize.vectorBits = tile.vectorBits = info->vectorBits;
     vectorize.registers = info->vectorRegisters;
+    vectorize.avx512BF16 = info->hasFeature("avx512bf16");
   } else {
     llvm::consumeError(info.takeError());
   }
@@ -83,11 +84,12 @@ void rope::addHostStages(OpPassManager &pm, const SetTargetOptions &target,
   pm.addNestedPass<func::FuncOp>(createConvertRopeToLinalg());
   pm.addNestedPass<func::FuncOp>(createLinalgGeneralizeNamedOpsPass());
   pm.addNestedPass<func::FuncOp>(createApproximateMath());
-  pm.addNestedPass<func::FuncOp>(createExpandBF16());
   pm.addNestedPass<func::FuncOp>(arith::createArithExpandOpsPass());
   pm.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass());
   vectorize.loops = true;
   pm.addNestedPass<func::FuncOp>(createVectorize(vectorize));
+  // Conversions of whole rows are those of vectors.
+  pm.addNestedPass<func::FuncOp>(createExpandBF16());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
 

@@ -7,6 +7,7 @@
 
 #include "VectorBody.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -169,6 +170,17 @@ int64_t VectorBody::getLanes(linalg::LinalgOp op, unsigned vectorBits) {
   return std::max<int64_t>(1, llvm::bit_floor(vectorBits / bits));
 }
 
+int64_t VectorBody::getCopyLanes(linalg::LinalgOp op, unsigned vectorBits) {
+  unsigned bits = 8;
+  for (Value init : op.getDpsInits()) {
+    Type element = getElementTypeOrSelf(init.getType());
+    bits = std::max(bits, element.isIntOrFloat()
+                              ? element.getIntOrFloatBitWidth()
+                              : unsigned(IndexType::kInternalStorageBitWidth));
+  }
+  return std::max<int64_t>(1, llvm::bit_floor(vectorBits / bits));
+}
+
 void VectorBody::start() { zero = arith::ConstantIndexOp::create(b, 0); }
 
 Value VectorBody::constant(DenseElementsAttr attr) {
@@ -208,28 +220,118 @@ Value VectorBody::asBits(Value vector) {
       b, type.clone(b.getIntegerType(type.getElementTypeBitWidth())), vector);
 }
 
-Value VectorBody::load(Value memref, ValueRange indices, int64_t lanes) {
-  auto memrefType = cast<MemRefType>(memref.getType());
-  Type element = memrefType.getElementType();
-  if (!element.isInteger(1))
-    return vector::LoadOp::create(b, VectorType::get(lanes, element), memref,
-                                  indices);
-  // Both types are the same descriptor and the same bytes in the end, so the
-  // cast folds away with those of the conversion to LLVM.
-  Value &view = bytes[memref];
+Value VectorBody::splat(VectorType type, int64_t value) {
+  return constant(DenseElementsAttr::get(
+      type, Attribute(b.getIntegerAttr(type.getElementType(), value))));
+}
+
+/// Both types are the same descriptor and the same bytes in the end, so the
+/// cast folds away with those of the conversion to LLVM.
+Value VectorBody::viewAs(Value memref, Type element) {
+  Value &view = views[memref];
   if (!view) {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointAfterValue(zero);
+    if (Operation *owner = memref.getDefiningOp();
+        owner && owner->getBlock() == zero.getParentBlock() &&
+        zero.getDefiningOp()->isBeforeInBlock(owner))
+      b.setInsertionPointAfter(owner);
+    auto type = cast<MemRefType>(memref.getType());
     view = UnrealizedConversionCastOp::create(
-               b, cast<MemRefType>(memrefType.clone(b.getI8Type())), memref)
+               b, cast<MemRefType>(type.clone(element)), memref)
                .getResult(0);
   }
-  auto type = VectorType::get(lanes, b.getI8Type());
-  Value loaded = vector::LoadOp::create(b, type, view, indices);
-  return arith::CmpIOp::create(
-      b, arith::CmpIPredicate::ne, loaded,
-      constant(DenseElementsAttr::get(type, Attribute(b.getI8IntegerAttr(0)))));
+  return view;
 }
+
+Value VectorBody::asIntegers(Value memref) {
+  return viewAs(memref, b.getI16Type());
+}
+
+int64_t VectorBody::getBytes(Value memref) {
+  Type element = getElementTypeOrSelf(memref.getType());
+  return element.isIntOrFloat() ? (element.getIntOrFloatBitWidth() + 7) / 8
+                                : IndexType::kInternalStorageBitWidth / 8;
+}
+
+Value VectorBody::load(Value memref, ValueRange indices, int64_t lanes,
+                       bool asBits) {
+  Type element = getElementTypeOrSelf(memref.getType());
+  if (asBits && (element.isBF16() || element.isF16())) {
+    memref = asIntegers(memref);
+    element = b.getI16Type();
+  }
+  if (!element.isInteger(1))
+    return vector::LoadOp::create(b, VectorType::get(lanes, element), memref,
+                                  indices);
+  auto type = VectorType::get(lanes, b.getI8Type());
+  Value loaded =
+      vector::LoadOp::create(b, type, viewAs(memref, b.getI8Type()), indices);
+  return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, loaded,
+                               splat(type, 0));
+}
+
+//===----------------------------------------------------------------------===//
+// bf16
+//===----------------------------------------------------------------------===//
+
+std::pair<Value, Value> VectorBody::extendWords(Value vector) {
+  int64_t lanes = cast<VectorType>(vector.getType()).getNumElements() / 2;
+  auto words = VectorType::get(lanes, b.getI32Type());
+  auto floats = VectorType::get(lanes, b.getF32Type());
+  Value bits = vector::BitCastOp::create(b, words, vector);
+  Value even = arith::ShLIOp::create(b, bits, splat(words, 16));
+  Value odd = arith::AndIOp::create(b, bits, splat(words, -0x10000));
+  return {arith::BitcastOp::create(b, floats, even),
+          arith::BitcastOp::create(b, floats, odd)};
+}
+
+Value VectorBody::roundToWords(Value even, Value odd) {
+  auto words = cast<VectorType>(even.getType()).clone(b.getI32Type());
+  // In the upper half.
+  auto round = [&](Value value) -> Value {
+    Value bits = arith::BitcastOp::create(b, words, value);
+    // Half a unit less one, and one more where the kept part is odd.
+    Value isOdd = arith::AndIOp::create(
+        b, arith::ShRUIOp::create(b, bits, splat(words, 16)), splat(words, 1));
+    Value rounded = arith::AddIOp::create(
+        b, arith::AddIOp::create(b, bits, splat(words, 0x7fff)), isOdd);
+    Value isNaN =
+        arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, value, value);
+    Value quiet = arith::OrIOp::create(b, bits, splat(words, 0x00400000));
+    return arith::SelectOp::create(b, isNaN, quiet, rounded);
+  };
+  Value low = arith::ShRUIOp::create(b, round(even), splat(words, 16));
+  Value high = arith::AndIOp::create(b, round(odd), splat(words, -0x10000));
+  return arith::OrIOp::create(b, low, high);
+}
+
+Value VectorBody::roundFast(Value even, Value odd) {
+  int64_t lanes = cast<VectorType>(even.getType()).getNumElements();
+  auto name =
+      b.getStringAttr("llvm.x86.avx512bf16.cvtne2ps2bf16." + Twine(32 * lanes));
+  Value both = LLVM::CallIntrinsicOp::create(
+                   b, Type(VectorType::get(2 * lanes, b.getBF16Type())), name,
+                   ValueRange{odd, even})
+                   .getResult(0);
+  auto bits = VectorType::get(2 * lanes, b.getI16Type());
+  both = vector::BitCastOp::create(b, bits, both);
+  SmallVector<int64_t> mask;
+  for (int64_t i = 0; i < lanes; ++i)
+    mask.append({i, lanes + i});
+  return vector::ShuffleOp::create(b, both, both, mask);
+}
+
+Value VectorBody::isZero(Value bits) {
+  auto type = cast<VectorType>(bits.getType());
+  return arith::CmpIOp::create(
+      b, arith::CmpIPredicate::eq,
+      arith::AndIOp::create(b, bits, splat(type, 0x7fff)), splat(type, 0));
+}
+
+//===----------------------------------------------------------------------===//
+// The body
+//===----------------------------------------------------------------------===//
 
 Value VectorBody::loadScalar(Value operand, ValueRange indices) {
   if (!isa<MemRefType>(operand.getType()))
@@ -244,11 +346,28 @@ SmallVector<Value> VectorBody::emit(ValueRange values, int64_t lanes,
        llvm::zip(op.getBlock()->getArguments(), values))
     if (value)
       mapping.map(argument, value);
+  // Roundings that are left to the caller.
+  auto isUnrounded = [&](Operation &inner) {
+    return isa<arith::TruncFOp>(inner) &&
+           llvm::all_of(inner.getUses(), [&](OpOperand &use) {
+             return use.getOwner() == op.getBlock()->getTerminator() &&
+                    unrounded.contains(use.getOperandNumber());
+           });
+  };
   for (Operation &inner : op.getBlock()->without_terminator()) {
+    if (isUnrounded(inner))
+      continue;
     if (auto indexOp = dyn_cast<linalg::IndexOp>(inner)) {
       mapping.map(indexOp.getResult(), index(indexOp.getDim()));
       continue;
     }
+    if (isa<arith::ExtFOp>(inner))
+      if (auto argument = dyn_cast<BlockArgument>(inner.getOperand(0));
+          argument && argument.getOwner() == op.getBlock() &&
+          extended.contains(argument.getArgNumber())) {
+        mapping.map(inner.getResult(0), mapping.lookup(argument));
+        continue;
+      }
     bool isVector = llvm::any_of(inner.getOperands(), [&](Value operand) {
       return isa<VectorType>(mapping.lookupOrDefault(operand).getType());
     });
@@ -260,7 +379,10 @@ SmallVector<Value> VectorBody::emit(ValueRange values, int64_t lanes,
       for (Value result : clone->getResults())
         result.setType(VectorType::get(lanes, result.getType()));
   }
-  return llvm::map_to_vector(
-      op.getBlock()->getTerminator()->getOperands(),
-      [&](Value value) { return mapping.lookupOrDefault(value); });
+  SmallVector<Value> yielded;
+  for (auto [i, value] :
+       llvm::enumerate(op.getBlock()->getTerminator()->getOperands()))
+    yielded.push_back(mapping.lookupOrDefault(
+        unrounded.contains(i) ? value.getDefiningOp()->getOperand(0) : value));
+  return yielded;
 }

@@ -46,6 +46,16 @@ public:
   /// computed in 32.
   static int64_t getLanes(linalg::LinalgOp op, unsigned vectorBits);
 
+  /// As many lanes as elements of the result fill a register.
+  static int64_t getCopyLanes(linalg::LinalgOp op, unsigned vectorBits);
+
+  /// From now on argument `i`, of 16-bit floats, is given as the f32 that the
+  /// body extends it to.
+  void setExtended(unsigned i) { extended.insert(i); }
+
+  /// From now on result `i`, of 16-bit floats, is the f32 that the body rounds.
+  void setUnrounded(unsigned i) { unrounded.insert(i); }
+
   /// Begins: constants and views go where the builder is now.
   void start();
 
@@ -61,8 +71,30 @@ public:
   /// Floats as integers: shuffles of bf16 are taken apart element by element.
   Value asBits(Value vector);
 
-  /// Reads `lanes` elements from `indices` on.
-  Value load(Value memref, ValueRange indices, int64_t lanes);
+  /// Reads `lanes` elements from `indices` on, 16-bit floats `asBits`.
+  Value load(Value memref, ValueRange indices, int64_t lanes,
+             bool asBits = false);
+
+  /// A view of 16-bit floats as integers.
+  Value asIntegers(Value memref);
+
+  /// The size of the elements of a memref in bytes, that of bits being a byte.
+  static int64_t getBytes(Value memref);
+
+  /// The f32 of the even and of the odd elements of a vector of bf16.
+  std::pair<Value, Value> extendWords(Value vector);
+
+  /// Two vectors of f32 rounded to bf16, to nearest and even, as words of which
+  /// `even` is the lower half and `odd` the upper one. A NaN stays one, made
+  /// quiet.
+  Value roundToWords(Value even, Value odd);
+
+  /// Likewise by AVX512-BF16, as 16-bit integers in turns. Denormals become
+  /// zeros.
+  Value roundFast(Value even, Value odd);
+
+  /// Where 16-bit floats, given as integers, are zero.
+  Value isZero(Value bits);
 
   /// Reads one element, or takes the operand that is one.
   Value loadScalar(Value operand, ValueRange indices);
@@ -75,13 +107,16 @@ public:
 
 private:
   Value constant(DenseElementsAttr attr);
+  Value splat(VectorType type, int64_t value);
+  Value viewAs(Value memref, Type element);
 
   linalg::LinalgOp op;
   ImplicitLocOpBuilder &b;
   Value zero;
   /// Vectors of constants beside `zero`, and views of bits as bytes.
   DenseMap<Attribute, Value> constants;
-  DenseMap<Value, Value> bytes;
+  DenseMap<Value, Value> views;
+  llvm::SmallDenseSet<unsigned> extended, unrounded;
 };
 
 } // namespace mlir::rope

@@ -14,9 +14,11 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Rope/IR/RopeDialect.h"
 #include "Rope/Transforms/Passes.h"
 #include "VectorBody.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
@@ -24,8 +26,12 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/Support/MathExtras.h"
+#include "llvm/TargetParser/Triple.h"
+#include <numeric>
 
 namespace mlir::rope {
 #define GEN_PASS_DEF_VECTORIZE
@@ -37,6 +43,15 @@ using namespace mlir::rope;
 
 /// Rows of up to this many vectors are unrolled.
 static constexpr int64_t kMaxUnrolled = 8;
+
+/// A line of the cache, in bytes.
+static constexpr int64_t kLine = 64;
+
+/// What streams is asked for this many bytes ahead.
+static constexpr int64_t kPrefetchDistance = 4096;
+
+/// The narrowest non-temporal store of a vector, in bytes.
+static constexpr int64_t kNarrowestStreamed = 16;
 
 namespace {
 /// How an operand is accessed.
@@ -53,51 +68,88 @@ struct Access {
   bool isOdd = false;
   /// The number of outer loops that it is inside of.
   int64_t depth = 0;
+  /// 16-bit floats that the body does nothing with but to extend them to f32,
+  /// and to round f32 to them: converted where they are read and written.
+  bool isExtended = false, isRounded = false;
 };
 
-/// Part of a row: `size` elements from `start` on.
+/// Part of a row: `size` elements from `start` on. Where it is split, the even
+/// and the odd ones are a vector each.
 struct RowPart {
   Value start;
   int64_t size;
+  bool isSplit = false;
+};
+
+/// A value for each operand, or result, in the vectors of a part of a row.
+using PartValues = std::array<SmallVector<Value>, 2>;
+
+/// Two vectors of f32 that become one of bf16, which has the elements of them
+/// in turns.
+struct Joined {
+  const Access *access;
+  const RowPart *part;
+  Value even, odd;
 };
 
 class Vectorizer {
 public:
-  Vectorizer(RewriterBase &rewriter, linalg::LinalgOp op, unsigned vectorBits)
+  Vectorizer(RewriterBase &rewriter, linalg::LinalgOp op, unsigned vectorBits,
+             bool hasBF16)
       : op(op), b(op.getLoc(), rewriter), body(op, b), rewriter(rewriter),
-        vectorBits(vectorBits) {}
+        vectorBits(vectorBits), hasBF16(hasBF16) {}
 
   LogicalResult run();
 
 private:
   LogicalResult analyze();
   void findPartners();
+  void findConversions();
+  void findForm();
+  bool isWords(const Access &access) const;
   Value widen(Access &even, Access &odd);
   void emitLoops(int64_t depth);
   void emitRow();
-  void emitBlocks(ArrayRef<RowPart> blocks);
-  SmallVector<RowPart> staticBlocks(int64_t size);
-  void load(unsigned index, const RowPart &block,
-            SmallVectorImpl<Value> &values);
-  void store(unsigned index, const RowPart &block, ValueRange yielded);
-  SmallVector<Value> indices(const Access &access, const RowPart &block);
-  SmallVector<Value> emitBody(const RowPart &block, ValueRange values);
+  void emitParts(ArrayRef<RowPart> parts, MutableArrayRef<PartValues> values);
+  SmallVector<RowPart> staticParts(int64_t size);
+  void load(unsigned index, const RowPart &part, PartValues &values);
+  void prefetch(const Access &access, const RowPart &part, ValueRange indices,
+                int64_t size);
+  SmallVector<Value> indices(const Access &access, const RowPart &part);
+  PartValues emitBody(const RowPart &part, const PartValues &values);
+  void store(const Access &access, const RowPart &part, Value value);
+  void storeJoined(ArrayRef<Joined> joined);
+  std::pair<Value, Value> takeApart(Value vector);
+  Value putTogether(Value even, Value odd);
+  Value inLaneOrder(Value vector, bool back);
+  Value roundToF16(Value vector);
 
   linalg::LinalgOp op;
   ImplicitLocOpBuilder b;
   VectorBody body;
   RewriterBase &rewriter;
   unsigned vectorBits;
+  bool hasBF16;
+  llvm::Triple triple;
 
   SmallVector<Access> accesses;
   SmallVector<Value> sizes;
   SmallVector<int64_t> staticSizes;
   int64_t width = 1;
+  /// Parts of twice the width are split into even and odd elements.
+  bool splits = false;
+  /// The bits of what is taken apart and put together within the 128 bits of a
+  /// lane, which the order of all other vectors follows; zero where elements
+  /// stay in order.
+  unsigned laneOrderBits = 0;
+  /// How rows are aligned that are written around the cache, in bytes; zero
+  /// where they are not.
+  int64_t streaming = 0;
   /// The induction variables of the outer loops so far.
   SmallVector<Value> outer;
-  /// The blocks of an unrolled row, and what is read for each so far.
+  /// The parts of an unrolled row, and what is read for each so far.
   SmallVector<RowPart> unrolled;
-  SmallVector<SmallVector<Value>> loaded;
+  SmallVector<PartValues> loaded;
 };
 } // namespace
 
@@ -139,7 +191,12 @@ LogicalResult Vectorizer::analyze() {
       return failure();
   }
   staticSizes = op.getStaticLoopRanges();
-  width = VectorBody::getLanes(op, vectorBits);
+  if (auto module = op->getParentOfType<ModuleOp>())
+    if (auto name = module->getAttrOfType<StringAttr>(
+            LLVM::LLVMDialect::getTargetTripleAttrName()))
+      triple = llvm::Triple(name.getValue());
+  findConversions();
+  findForm();
   return success();
 }
 
@@ -181,6 +238,128 @@ void Vectorizer::findPartners() {
   }
 }
 
+static bool isNarrowFloat(Type type) { return type.isBF16() || type.isF16(); }
+
+/// Finds 16-bit floats that are only converted from f32 and to it.
+void Vectorizer::findConversions() {
+  Block *block = op.getBlock();
+  for (auto [i, access] : llvm::enumerate(accesses)) {
+    if (!access.isVector ||
+        !isNarrowFloat(getElementTypeOrSelf(access.memref.getType())))
+      continue;
+    BlockArgument argument = block->getArgument(i);
+    access.isExtended = llvm::all_of(argument.getUsers(), [](Operation *user) {
+      return isa<arith::ExtFOp>(user) && user->getResult(0).getType().isF32();
+    });
+    if (!op.isDpsInit(access.operand))
+      continue;
+    auto rounding = block->getTerminator()
+                        ->getOperand(i - op.getNumDpsInputs())
+                        .getDefiningOp<arith::TruncFOp>();
+    access.isRounded = rounding && rounding->getBlock() == block &&
+                       rounding.getIn().getType().isF32();
+  }
+  // Both of a pair, or none.
+  for (Access &access : accesses)
+    if (access.partner) {
+      Access &other = accesses[*access.partner];
+      access.isExtended &= other.isExtended;
+      access.isRounded &= other.isRounded;
+      other.isExtended &= access.isExtended;
+      other.isRounded &= access.isRounded;
+    }
+  for (auto [i, access] : llvm::enumerate(accesses)) {
+    if (access.isExtended)
+      body.setExtended(i);
+    if (access.isRounded)
+      body.setUnrounded(i - op.getNumDpsInputs());
+  }
+}
+
+/// Whether two neighbours are taken from, and put into, a word of 32 bits, as
+/// its lower and its upper half: the upper half of an f32 is bf16.
+bool Vectorizer::isWords(const Access &access) const {
+  bool isLittle =
+      triple.getArch() == llvm::Triple::UnknownArch || triple.isLittleEndian();
+  return isLittle && (access.isExtended || access.isRounded) &&
+         getElementTypeOrSelf(access.memref.getType()).isBF16();
+}
+
+/// Decides on the width of vectors, the order of elements in them, and whether
+/// they are written around the cache.
+void Vectorizer::findForm() {
+  Block *block = op.getBlock();
+  int64_t last = op.getNumLoops() - 1, size = staticSizes.back();
+  bool isStatic = !ShapedType::isDynamic(size);
+  bool isCopy = block->without_terminator().empty();
+  width = isCopy ? VectorBody::getCopyLanes(op, vectorBits)
+                 : VectorBody::getLanes(op, vectorBits);
+
+  auto attr =
+      op->getAttrOfType<IntegerAttr>(RopeDialect::getStreamingAttrName());
+  if (attr && isStatic && triple.getArch() == llvm::Triple::x86_64 &&
+      attr.getValue().getSignificantBits() <= 64 && attr.getInt() > 0) {
+    streaming = std::min<int64_t>(attr.getInt() & -attr.getInt(), kLine);
+    for (Value init : op.getDpsInits()) {
+      Type element = getElementTypeOrSelf(init.getType());
+      int64_t bytes = element.isIntOrFloat()
+                          ? size * element.getIntOrFloatBitWidth() / 8
+                          : 0;
+      // Stores to parts of lines that others stream to are slow.
+      if (streaming < kNarrowestStreamed || bytes % kNarrowestStreamed != 0 ||
+          bytes == 0)
+        streaming = 0;
+    }
+  }
+
+  bool countsRow = llvm::any_of(*block, [&](Operation &inner) {
+    auto index = dyn_cast<linalg::IndexOp>(inner);
+    return index && int64_t(index.getDim()) == last;
+  });
+  auto vectors = llvm::make_filter_range(
+      accesses, [](const Access &access) { return access.isVector; });
+  auto isInit = [&](const Access &access) {
+    return op.isDpsInit(access.operand);
+  };
+  bool hasPartners = llvm::any_of(
+      vectors, [](const Access &access) { return bool(access.partner); });
+  if (hasPartners) {
+    for (const Access &access : vectors) {
+      unsigned bits =
+          getElementTypeOrSelf(access.memref.getType()).getIntOrFloatBitWidth();
+      if (access.partner)
+        laneOrderBits = std::max({laneOrderBits, bits, 32u});
+    }
+    // Words give elements in order.
+    if (countsRow || llvm::any_of(vectors, [&](const Access &access) {
+          return isWords(access) ||
+                 getElementTypeOrSelf(access.memref.getType()).isInteger(1);
+        }))
+      laneOrderBits = 0;
+    return;
+  }
+  splits = isStatic && size >= 2 * width && !countsRow &&
+           llvm::all_of(
+               vectors,
+               [&](const Access &access) {
+                 Type element = getElementTypeOrSelf(access.memref.getType());
+                 return isInit(access)
+                            ? isWords(access) && access.isRounded
+                            : element.isIntOrFloat() && !element.isInteger(1);
+               }) &&
+           llvm::any_of(vectors, [&](const Access &access) {
+             return !isInit(access) && isWords(access);
+           });
+  // Whole lines of 16-bit results.
+  bool isF16 = llvm::all_of(vectors, [&](const Access &access) {
+    return !isInit(access) ||
+           (access.isRounded &&
+            getElementTypeOrSelf(access.memref.getType()).isF16());
+  });
+  if (streaming && isF16 && !isCopy && size >= 2 * width)
+    width *= 2;
+}
+
 /// The contiguous view over the rows of both.
 Value Vectorizer::widen(Access &even, Access &odd) {
   auto subview = even.memref.getDefiningOp<memref::SubViewOp>();
@@ -195,7 +374,7 @@ Value Vectorizer::widen(Access &even, Access &odd) {
 }
 
 //===----------------------------------------------------------------------===//
-// Emission
+// Loops
 //===----------------------------------------------------------------------===//
 
 LogicalResult Vectorizer::run() {
@@ -210,36 +389,48 @@ LogicalResult Vectorizer::run() {
       Access &odd = accesses[*access.partner];
       access.memref = odd.memref = widen(access, odd);
     }
-  if (!ShapedType::isDynamic(staticSizes.back())) {
-    SmallVector<RowPart> blocks = staticBlocks(staticSizes.back());
-    if (int64_t(blocks.size()) <= kMaxUnrolled)
-      unrolled = blocks;
+  if (!ShapedType::isDynamic(staticSizes.back()))
+    unrolled = staticParts(staticSizes.back());
+  for (size_t i = 0; i < unrolled.size(); ++i) {
+    loaded.emplace_back();
+    for (SmallVector<Value> &values : loaded.back())
+      values.resize(accesses.size());
   }
-  loaded.assign(unrolled.size(), SmallVector<Value>(accesses.size()));
   emitLoops(0);
+  // Others see what went around the cache only after a fence.
+  if (streaming)
+    LLVM::CallIntrinsicOp::create(b, b.getStringAttr("llvm.x86.sse.sfence"),
+                                  ValueRange{});
   rewriter.eraseOp(op);
   return success();
 }
 
-SmallVector<RowPart> Vectorizer::staticBlocks(int64_t size) {
-  SmallVector<RowPart> blocks;
-  int64_t start = 0;
-  for (int64_t lanes = width; lanes > 0; lanes /= 2)
-    for (; size - start >= lanes; start += lanes) {
-      // More would not be unrolled.
-      if (int64_t(blocks.size()) > kMaxUnrolled)
-        return blocks;
-      blocks.push_back({arith::ConstantIndexOp::create(b, start), lanes});
+/// The parts of a row that is unrolled; none where it is too long.
+SmallVector<RowPart> Vectorizer::staticParts(int64_t size) {
+  SmallVector<RowPart> parts;
+  int64_t start = 0, vectors = 0;
+  auto add = [&](int64_t lanes, bool isSplit) {
+    for (; size - start >= lanes && vectors <= kMaxUnrolled; start += lanes) {
+      vectors += isSplit ? 2 : 1;
+      parts.push_back(
+          {arith::ConstantIndexOp::create(b, start), lanes, isSplit});
     }
-  return blocks;
+  };
+  if (splits)
+    add(2 * width, true);
+  for (int64_t lanes = width; lanes > 0; lanes /= 2)
+    add(lanes, false);
+  if (vectors > kMaxUnrolled)
+    parts.clear();
+  return parts;
 }
 
 void Vectorizer::emitLoops(int64_t depth) {
-  for (auto [block, values] : llvm::zip(unrolled, loaded))
+  for (auto [part, values] : llvm::zip(unrolled, loaded))
     for (unsigned i = 0; i < accesses.size(); ++i)
-      if (accesses[i].depth == depth && !values[i] &&
+      if (accesses[i].depth == depth && !values[0][i] &&
           op.payloadUsesValueFromOperand(accesses[i].operand))
-        load(i, block, values);
+        load(i, part, values);
   if (depth + 1 == op.getNumLoops())
     return emitRow();
   Value one = arith::ConstantIndexOp::create(b, 1);
@@ -253,30 +444,34 @@ void Vectorizer::emitLoops(int64_t depth) {
 
 void Vectorizer::emitRow() {
   int64_t size = staticSizes.back();
-  if (!unrolled.empty() || size == 0) {
-    // All is read before anything is written.
-    SmallVector<SmallVector<Value>> results;
-    for (auto [block, values] : llvm::zip(unrolled, loaded))
-      results.push_back(emitBody(block, values));
-    for (auto [block, yielded] : llvm::zip(unrolled, results))
-      for (unsigned i = op.getNumDpsInputs(); i < accesses.size(); ++i)
-        store(i, block, yielded);
-    return;
-  }
+  if (!unrolled.empty() || size == 0)
+    return emitParts(unrolled, loaded);
   Value end = sizes.back();
-  auto emitLoop = [&](Value from, Value to, int64_t lanes) {
+  auto emitPart = [&](const RowPart &part) {
+    PartValues values;
+    for (SmallVector<Value> &vector : values)
+      vector.resize(accesses.size());
+    for (unsigned i = 0; i < accesses.size(); ++i)
+      if (!values[0][i] && op.payloadUsesValueFromOperand(accesses[i].operand))
+        load(i, part, values);
+    emitParts(part, values);
+  };
+  auto emitLoop = [&](Value from, Value to, int64_t lanes,
+                      bool isSplit = false) {
     auto loop = scf::ForOp::create(b, from, to,
                                    arith::ConstantIndexOp::create(b, lanes));
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
-    emitBlocks(RowPart{loop.getInductionVar(), lanes});
+    emitPart({loop.getInductionVar(), lanes, isSplit});
   };
   if (!ShapedType::isDynamic(size)) {
-    int64_t start = size - size % width;
-    emitLoop(body.getZero(), arith::ConstantIndexOp::create(b, start), width);
-    for (int64_t lanes = width / 2; lanes > 0; lanes /= 2)
+    int64_t step = splits ? 2 * width : width;
+    int64_t start = size - size % step;
+    emitLoop(body.getZero(), arith::ConstantIndexOp::create(b, start), step,
+             splits);
+    for (int64_t lanes = step / 2; lanes > 0; lanes /= 2)
       if (size - start >= lanes) {
-        emitBlocks(RowPart{arith::ConstantIndexOp::create(b, start), lanes});
+        emitPart({arith::ConstantIndexOp::create(b, start), lanes});
         start += lanes;
       }
     return;
@@ -292,96 +487,348 @@ void Vectorizer::emitRow() {
   emitLoop(full, end, 1);
 }
 
-void Vectorizer::emitBlocks(ArrayRef<RowPart> blocks) {
-  for (const RowPart &block : blocks) {
-    SmallVector<Value> values(accesses.size());
-    for (unsigned i = 0; i < accesses.size(); ++i)
-      if (!values[i] && op.payloadUsesValueFromOperand(accesses[i].operand))
-        load(i, block, values);
-    SmallVector<Value> yielded = emitBody(block, values);
-    for (unsigned i = op.getNumDpsInputs(); i < accesses.size(); ++i)
-      store(i, block, yielded);
+/// Computes `parts` from `values`, what is read for each. All has been read
+/// before anything is written.
+void Vectorizer::emitParts(ArrayRef<RowPart> parts,
+                           MutableArrayRef<PartValues> values) {
+  SmallVector<PartValues> results;
+  for (auto [part, read] : llvm::zip(parts, values))
+    results.push_back(emitBody(part, read));
+  SmallVector<Joined> joined;
+  for (auto [part, yielded] : llvm::zip(parts, results))
+    for (unsigned i = op.getNumDpsInputs(); i < accesses.size(); ++i) {
+      const Access &access = accesses[i];
+      // Written with the even elements.
+      if (access.isOdd)
+        continue;
+      unsigned result = i - op.getNumDpsInputs();
+      Value value = yielded[0][result], other;
+      if (access.partner)
+        other = yielded[0][*access.partner - op.getNumDpsInputs()];
+      else if (part.isSplit)
+        other = yielded[1][result];
+      if (other && access.isRounded && isWords(access)) {
+        joined.push_back({&access, &part, value, other});
+        continue;
+      }
+      if (other)
+        value = putTogether(value, other);
+      else if (laneOrderBits)
+        value = inLaneOrder(value, /*back=*/true);
+      if (access.isRounded) {
+        Type element = getElementTypeOrSelf(access.memref.getType());
+        auto type = cast<VectorType>(value.getType()).clone(element);
+        value = streaming && element.isF16() && vectorBits >= 512
+                    ? roundToF16(value)
+                    : arith::TruncFOp::create(b, type, value);
+      }
+      store(access, part, value);
+    }
+  if (!joined.empty())
+    storeJoined(joined);
+}
+
+PartValues Vectorizer::emitBody(const RowPart &part, const PartValues &values) {
+  PartValues yielded;
+  int64_t lanes = part.isSplit ? part.size / 2 : part.size;
+  for (unsigned group = 0; group < (part.isSplit ? 2 : 1); ++group) {
+    auto index = [&](unsigned dim) {
+      return dim + 1 < op.getNumLoops() ? outer[dim]
+                                        : body.count(part.start, lanes);
+    };
+    yielded[group] = body.emit(values[group], lanes, index);
+    for (Value &value : yielded[group])
+      value = body.asVector(value, lanes);
   }
+  return yielded;
 }
 
 SmallVector<Value> Vectorizer::indices(const Access &access,
-                                       const RowPart &block) {
+                                       const RowPart &part) {
   int64_t last = op.getNumLoops() - 1;
   return llvm::map_to_vector(access.map.getResults(), [&](AffineExpr result) {
     int64_t dim = cast<AffineDimExpr>(result).getPosition();
     if (dim != last)
       return outer[dim];
     if (!access.partner)
-      return block.start;
+      return part.start;
     AffineExpr s0 = b.getAffineSymbolExpr(0);
     return getValueOrCreateConstantIndexOp(
         b, b.getLoc(),
         affine::makeComposedFoldedAffineApply(b, b.getLoc(), s0 * 2,
-                                              {block.start}));
+                                              {part.start}));
   });
 }
 
-void Vectorizer::load(unsigned index, const RowPart &block,
-                      SmallVectorImpl<Value> &values) {
+//===----------------------------------------------------------------------===//
+// The order of elements
+//===----------------------------------------------------------------------===//
+
+/// The pair, of `lanes`, that is in lane `lane` where two vectors of `lanes`
+/// elements, of which every 128 bits hold `inLane`, are taken apart by
+/// instructions that do not cross these.
+static int64_t pairInLane(int64_t lane, int64_t lanes, int64_t inLane) {
+  if (lanes <= inLane)
+    return lane;
+  int64_t first = lane / inLane * inLane, rest = lane % inLane;
+  int64_t half = rest / (inLane / 2), within = rest % (inLane / 2);
+  return half * lanes / 2 + first / 2 + within;
+}
+
+/// Brings the elements into the order of those taken apart, or `back`.
+Value Vectorizer::inLaneOrder(Value vector, bool back) {
+  auto type = dyn_cast<VectorType>(vector.getType());
+  if (!type || type.getNumElements() <= 128 / laneOrderBits)
+    return vector;
+  int64_t lanes = type.getNumElements();
+  SmallVector<int64_t> mask(lanes);
+  for (int64_t lane = 0; lane < lanes; ++lane) {
+    int64_t pair = pairInLane(lane, lanes, 128 / laneOrderBits);
+    (back ? mask[pair] : mask[lane]) = back ? lane : pair;
+  }
+  Value bits = body.asBits(vector);
+  return vector::BitCastOp::create(
+      b, type, vector::ShuffleOp::create(b, bits, bits, mask));
+}
+
+/// The even and the odd elements.
+std::pair<Value, Value> Vectorizer::takeApart(Value vector) {
+  auto type = cast<VectorType>(vector.getType());
+  int64_t lanes = type.getNumElements() / 2;
+  auto half = VectorType::get(lanes, type.getElementType());
+  Value bits = body.asBits(vector);
+  if (!laneOrderBits || lanes <= 128 / laneOrderBits) {
+    auto pair = vector::DeinterleaveOp::create(b, bits);
+    return {vector::BitCastOp::create(b, half, pair.getRes1()),
+            vector::BitCastOp::create(b, half, pair.getRes2())};
+  }
+  auto take = [&](int64_t odd) -> Value {
+    auto mask = llvm::map_to_vector(llvm::seq(lanes), [&](int64_t lane) {
+      return 2 * pairInLane(lane, lanes, 128 / laneOrderBits) + odd;
+    });
+    return vector::BitCastOp::create(
+        b, half, vector::ShuffleOp::create(b, bits, bits, mask));
+  };
+  return {take(0), take(1)};
+}
+
+/// One vector of them in turns.
+Value Vectorizer::putTogether(Value even, Value odd) {
+  auto type = cast<VectorType>(even.getType());
+  int64_t lanes = type.getNumElements();
+  auto whole = VectorType::get(2 * lanes, type.getElementType());
+  if (!laneOrderBits || lanes <= 128 / laneOrderBits)
+    return vector::BitCastOp::create(
+        b, whole,
+        vector::InterleaveOp::create(b, body.asBits(even), body.asBits(odd)));
+  SmallVector<int64_t> mask(2 * lanes);
+  for (int64_t lane = 0; lane < lanes; ++lane) {
+    int64_t pair = pairInLane(lane, lanes, 128 / laneOrderBits);
+    mask[2 * pair] = lane;
+    mask[2 * pair + 1] = lanes + lane;
+  }
+  return vector::BitCastOp::create(
+      b, whole,
+      vector::ShuffleOp::create(b, body.asBits(even), body.asBits(odd), mask));
+}
+
+//===----------------------------------------------------------------------===//
+// Reading
+//===----------------------------------------------------------------------===//
+
+void Vectorizer::load(unsigned index, const RowPart &part, PartValues &values) {
   Access &access = accesses[index];
-  Type element = getElementTypeOrSelf(access.memref.getType());
+  SmallVector<Value> at = indices(access, part);
   if (!access.isVector) {
-    values[index] = body.loadScalar(access.memref, indices(access, block));
+    values[0][index] = values[1][index] = body.loadScalar(access.memref, at);
     return;
   }
-  int64_t lanes = access.partner ? 2 * block.size : block.size;
-  Value vector = body.load(access.memref, indices(access, block), lanes);
-  if (!access.partner) {
-    values[index] = vector;
+  int64_t size = access.partner ? 2 * part.size : part.size;
+  if (streaming)
+    prefetch(access, part, at, size);
+  // Copies of 16-bit floats are stored as integers: see store().
+  bool asIntegers = streaming && op.getBlock()->without_terminator().empty();
+  Value vector = body.load(access.memref, at, size, asIntegers);
+  auto setPair = [&](std::pair<Value, Value> pair) {
+    auto [even, odd] = pair;
+    if (access.partner) {
+      values[0][index] = access.isOdd ? odd : even;
+      values[0][*access.partner] = access.isOdd ? even : odd;
+    } else {
+      values[0][index] = even;
+      values[1][index] = odd;
+    }
+  };
+  bool isPair = access.partner || part.isSplit;
+  if (isPair && access.isExtended && isWords(access))
+    return setPair(body.extendWords(vector));
+  if (access.isExtended)
+    vector =
+        arith::ExtFOp::create(b, VectorType::get(size, b.getF32Type()), vector);
+  if (isPair)
+    return setPair(takeApart(vector));
+  values[0][index] =
+      laneOrderBits ? inLaneOrder(vector, /*back=*/false) : vector;
+}
+
+/// Asks for what is read a while later: the lines that are as far ahead as the
+/// `size` elements' own. What lies behind the end of an array is not touched.
+void Vectorizer::prefetch(const Access &access, const RowPart &part,
+                          ValueRange indices, int64_t size) {
+  // Rows that loops read again are in the cache.
+  if (access.map.getNumResults() != op.getNumLoops() ||
+      op.isDpsInit(access.operand))
+    return;
+  int64_t bytes = body.getBytes(access.memref);
+  std::optional<int64_t> start = getConstantIntValue(indices.back());
+  for (int64_t line = 0; line < size * bytes; line += kLine) {
+    if (start && (*start * bytes + line) % kLine != 0)
+      continue;
+    SmallVector<Value> ahead(indices);
+    Value distance =
+        arith::ConstantIndexOp::create(b, (kPrefetchDistance + line) / bytes);
+    ahead.back() = arith::AddIOp::create(b, ahead.back(), distance);
+    memref::PrefetchOp::create(b, access.memref, ahead, /*isWrite=*/false,
+                               /*localityHint=*/3, /*isDataCache=*/true);
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Writing
+//===----------------------------------------------------------------------===//
+
+static Value slice(ImplicitLocOpBuilder &b, Value vector, int64_t start,
+                   int64_t size) {
+  return vector::ShuffleOp::create(
+      b, vector, vector,
+      llvm::to_vector(llvm::seq<int64_t>(start, start + size)));
+}
+
+/// Rounds f32 to f16, given as integers: vectors of f16 lose that they are
+/// written around the cache where the processor computes with them.
+Value Vectorizer::roundToF16(Value vector) {
+  int64_t size = cast<VectorType>(vector.getType()).getNumElements();
+  SmallVector<Value> parts;
+  for (int64_t start = 0, lanes = std::min<int64_t>(size, 16); start < size;
+       start += lanes) {
+    Value part = vector;
+    if (lanes < size)
+      part = slice(b, vector, start, lanes);
+    auto type = VectorType::get(lanes, b.getI16Type());
+    auto constant = [&](Type type, int64_t value) -> Value {
+      return arith::ConstantOp::create(b, b.getIntegerAttr(type, value));
+    };
+    SmallVector<Value> operands = {part, constant(b.getI32Type(), 0)};
+    StringRef name = "llvm.x86.vcvtps2ph.256";
+    if (lanes == 16) {
+      name = "llvm.x86.avx512.mask.vcvtps2ph.512";
+      operands.push_back(arith::ConstantOp::create(
+          b, DenseElementsAttr::get(type, b.getI16IntegerAttr(0))));
+      operands.push_back(constant(b.getI16Type(), -1));
+    }
+    parts.push_back(
+        LLVM::CallIntrinsicOp::create(b, type, b.getStringAttr(name), operands)
+            .getResult(0));
+  }
+  if (parts.size() == 1)
+    return parts.front();
+  return vector::ShuffleOp::create(
+      b, parts[0], parts[1], llvm::to_vector(llvm::seq<int64_t>(0, size)));
+}
+
+/// Writes `value`, of the memref's elements or of integers as wide.
+void Vectorizer::store(const Access &access, const RowPart &part, Value value) {
+  SmallVector<Value> at = indices(access, part);
+  auto type = cast<VectorType>(value.getType());
+  Type element = getElementTypeOrSelf(access.memref.getType());
+  if (!streaming) {
+    if (type.getElementType() != element)
+      value = vector::BitCastOp::create(
+          b,
+          VectorType::get(type.getNumElements() *
+                              type.getElementTypeBitWidth() /
+                              element.getIntOrFloatBitWidth(),
+                          element),
+          value);
+    vector::StoreOp::create(b, value, access.memref, at);
     return;
   }
-  auto pair = vector::DeinterleaveOp::create(b, body.asBits(vector));
-  auto half = [&](bool odd) -> Value {
-    return vector::BitCastOp::create(b, VectorType::get(block.size, element),
-                                     pair.getResult(odd));
-  };
-  values[index] = half(access.isOdd);
-  values[*access.partner] = half(!access.isOdd);
-}
-
-void Vectorizer::store(unsigned index, const RowPart &block,
-                       ValueRange yielded) {
-  Access &access = accesses[index];
-  auto yieldedFor = [&](unsigned i) {
-    return yielded[i - op.getNumDpsInputs()];
-  };
-  Value value = yieldedFor(index);
-  if (access.partner) {
-    // Written with the even elements.
-    if (access.isOdd)
-      return;
-    Value bits = vector::InterleaveOp::create(
-        b, body.asBits(value), body.asBits(yieldedFor(*access.partner)));
-    value = vector::BitCastOp::create(
-        b,
-        VectorType::get(2 * block.size,
-                        getElementTypeOrSelf(access.memref.getType())),
-        bits);
+  // LLVM forgets that vectors of 16-bit floats are written around the cache.
+  Value memref = access.memref;
+  if (isNarrowFloat(element)) {
+    element = b.getI16Type();
+    memref = body.asIntegers(memref);
   }
-  vector::StoreOp::create(b, value, access.memref, indices(access, block));
+  int64_t bytes = element.getIntOrFloatBitWidth() / 8;
+  int64_t size =
+      type.getNumElements() * type.getElementTypeBitWidth() / 8 / bytes;
+  if (type.getElementType() != element)
+    value = vector::BitCastOp::create(b, VectorType::get(size, element), value);
+  int64_t alignment =
+      std::gcd(streaming, rope::getKnownDivisor(at.back()) * bytes);
+  int64_t piece =
+      std::min({size, alignment / bytes, int64_t(vectorBits) / 8 / bytes});
+  for (int64_t start = 0; start < size; start += piece) {
+    Value part = value;
+    SmallVector<Value> to = at;
+    if (piece < size) {
+      part = slice(b, value, start, piece);
+      if (start > 0)
+        to.back() = b.createOrFold<arith::AddIOp>(
+            to.back(), arith::ConstantIndexOp::create(b, start));
+    }
+    vector::StoreOp::create(b, part, memref, to, /*nontemporal=*/true,
+                            llvm::MaybeAlign(piece * bytes));
+  }
 }
 
-SmallVector<Value> Vectorizer::emitBody(const RowPart &block,
-                                        ValueRange values) {
-  auto index = [&](unsigned dim) {
-    return dim + 1 < op.getNumLoops() ? outer[dim]
-                                      : body.count(block.start, block.size);
+/// Rounds and writes pairs of vectors of f32 as bf16. The processor's
+/// instruction for it makes zeros of denormals: where one of a row becomes
+/// zero, which is rare, the row is rounded by integer operations.
+void Vectorizer::storeJoined(ArrayRef<Joined> joined) {
+  auto lanesOf = [](const Joined &pair) {
+    return cast<VectorType>(pair.even.getType()).getNumElements();
   };
-  SmallVector<Value> yielded = body.emit(values, block.size, index);
-  for (Value &value : yielded)
-    value = body.asVector(value, block.size);
-  return yielded;
+  auto isFast = [&](const Joined &pair) {
+    return hasBF16 && lanesOf(pair) >= 4 && lanesOf(pair) <= 16;
+  };
+  for (const Joined &pair : joined)
+    if (!isFast(pair))
+      store(*pair.access, *pair.part, body.roundToWords(pair.even, pair.odd));
+  auto fast = llvm::to_vector(llvm::make_filter_range(joined, isFast));
+  if (fast.empty())
+    return;
+  SmallVector<Value> rounded;
+  // Where results are zero, for each number of lanes.
+  llvm::MapVector<int64_t, Value> zeros;
+  for (const Joined &pair : fast) {
+    rounded.push_back(body.roundFast(pair.even, pair.odd));
+    Value isZero = body.isZero(rounded.back());
+    Value &all = zeros[lanesOf(pair)];
+    all = all ? arith::OrIOp::create(b, all, isZero) : isZero;
+  }
+  Value any;
+  for (auto [lanes, isZero] : zeros) {
+    Value reduced =
+        vector::ReductionOp::create(b, vector::CombiningKind::OR, isZero);
+    any = any ? arith::OrIOp::create(b, any, reduced) : reduced;
+  }
+  Value never = arith::ConstantOp::create(b, b.getBoolAttr(false));
+  any = LLVM::ExpectOp::create(b, any, never);
+  auto branch = scf::IfOp::create(b, any, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  for (const Joined &pair : fast)
+    store(*pair.access, *pair.part, body.roundToWords(pair.even, pair.odd));
+  b.setInsertionPointToStart(branch.elseBlock());
+  for (auto [pair, value] : llvm::zip(fast, rounded))
+    store(*pair.access, *pair.part, value);
 }
 
 LogicalResult rope::vectorizeElementwise(RewriterBase &rewriter,
                                          linalg::LinalgOp op,
-                                         unsigned vectorBits) {
-  return Vectorizer(rewriter, op, vectorBits).run();
+                                         unsigned vectorBits, bool hasBF16) {
+  return Vectorizer(rewriter, op, vectorBits, hasBF16).run();
 }
 
 /// Makes a copy between strided memrefs an elementwise operation: it would
@@ -409,7 +856,8 @@ struct Vectorize : rope::impl::VectorizeBase<Vectorize> {
     for (linalg::LinalgOp op : ops) {
       if (succeeded(
               vectorizeContraction(rewriter, op, vectorBits, registers)) ||
-          succeeded(vectorizeElementwise(rewriter, op, vectorBits)) ||
+          succeeded(
+              vectorizeElementwise(rewriter, op, vectorBits, avx512BF16)) ||
           succeeded(vectorizeTranspose(rewriter, op, vectorBits)) || !loops ||
           !op.hasPureBufferSemantics())
         continue;

@@ -38,6 +38,10 @@ def Rope_Dialect : Dialect {
     others are in destination style, on tensors or on memrefs. The attribute
     `rope.folded` marks a rotation that a fusion has moved into its loops,
     `rope.parallel` an `scf.for` whose iterations do not depend on each other.
+    `rope.streaming` marks a `rope.apply` on memrefs whose result is not read
+    soon: code for it may write around the cache. It is an integer, the alignment
+    in bytes that the first channel of every row of the destination is known to
+    have.
 
     Rules of the scaling attributes:
     - (scaling_c1) numbers are f64, finite and greater than zero;
@@ -58,6 +62,11 @@ def Rope_Dialect : Dialect {
     /// Marks an scf.for whose iterations do not depend on each other.
     static constexpr ::llvm::StringLiteral getParallelAttrName() {
       return "rope.parallel";
+    }
+    /// Marks a rope.apply, and the linalg operations that it becomes, that may
+    /// write around the cache: the alignment of the rows they write, in bytes.
+    static constexpr ::llvm::StringLiteral getStreamingAttrName() {
+      return "rope.streaming";
     }
   }];
 }

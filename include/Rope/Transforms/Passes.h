@@ -91,10 +91,11 @@ void populateExpandSubViewsPatterns(RewritePatternSet &patterns);
 
 /// Replaces a linalg operation on memrefs with an elementwise body and
 /// contiguous rows by loops over vectors of `vectorBits` bits: its innermost
-/// loop must be parallel, the outer ones may be reductions. Fails, and changes
-/// nothing, where it is none.
+/// loop must be parallel, the outer ones may be reductions. Where `hasBF16`,
+/// the instructions of AVX512-BF16 are used. Fails, and changes nothing, where
+/// it is none.
 LogicalResult vectorizeElementwise(RewriterBase &rewriter, linalg::LinalgOp op,
-                                   unsigned vectorBits);
+                                   unsigned vectorBits, bool hasBF16 = false);
 
 /// Replaces `op`, on memrefs, by loops over tiles for vectors of `vectorBits`
 /// bits. Fails, and changes nothing, on tensors.

@@ -305,22 +305,36 @@ def Vectorize : Pass<"rope-vectorize"> {
       whose results are in another is done in square blocks that are transposed
       in registers.
 
-    Rows that are no multiple of the vector end in shorter vectors. Operands of
-    i1 are read as bytes. Copies between strided memrefs count as elementwise
+    Rows that are no multiple of the vector end in shorter vectors. bf16 that the
+    body only extends to f32, and rounds f32 to, is taken in words of 32 bits that
+    hold two elements, to nearest and even, with denormals: the even and the odd
+    elements of a row become vectors of their own. Operands of i1 are read as
+    bytes. Copies between strided memrefs count as elementwise
     operations. Other linalg operations are left as they are.
+
+    An elementwise operation with the attribute `rope.streaming`, in a module
+    whose `llvm.target_triple` is x86-64, is written around the cache: by
+    non-temporal stores, with a fence behind them, and prefetches of what it reads
+    a distance ahead. The attribute is the alignment in bytes that the first
+    element of every row of its results is known to have; rows of a size that is
+    not static, or no multiple of 16 bytes, are written as others are.
   }];
   let options = [
     Option<"vectorBits", "vector-bits", "unsigned", /*default=*/"128",
            "Width of a vector register in bits">,
     Option<"registers", "registers", "unsigned", /*default=*/"16",
            "Number of vector registers">,
+    Option<"avx512BF16", "avx512-bf16", "bool", /*default=*/"false",
+           "Round to bf16 by the instruction of AVX512-BF16, and those rows by "
+           "others in which it makes a zero of a denormal">,
     Option<"loops", "loops", "bool", /*default=*/"false",
            "Turn the other linalg operations on memrefs into scalar loops">,
   ];
   let dependentDialects = [
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
-    "::mlir::linalg::LinalgDialect", "::mlir::memref::MemRefDialect",
-    "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+    "::mlir::linalg::LinalgDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect"];
 }
 
 def TileAttention : Pass<"rope-tile-attention"> {
