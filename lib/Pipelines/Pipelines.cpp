@@ -72,7 +72,7 @@ void rope::addHostStages(OpPassManager &pm, const SetTargetOptions &target,
           target.targetTriple, target.targetCPU, target.targetFeatures)) {
     vectorize.vectorBits = tile.vectorBits = info->vectorBits;
     vectorize.registers = info->vectorRegisters;
-    vectorize.avx512BF16 = info->hasFeature("avx512bf16");
+    vectorize.avx512BF16 = info->avx512BF16;
   } else {
     llvm::consumeError(info.takeError());
   }

@@ -104,6 +104,7 @@ Expected<TargetInfo> mlir::rope::resolveTarget(StringRef triple, StringRef cpu,
     if (info.hasFeature("avx512f") && info.hasFeature("avx512vl")) {
       info.vectorBits = 512;
       info.vectorRegisters = 32;
+      info.avx512BF16 = info.hasFeature("avx512bf16");
     } else if (info.hasFeature("avx")) {
       info.vectorBits = 256;
     }

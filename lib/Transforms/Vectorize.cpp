@@ -108,6 +108,7 @@ private:
   void findForm();
   bool isWords(const Access &access) const;
   Value widen(Access &even, Access &odd);
+  void loadAt(int64_t depth, const RowPart &part, PartValues &values);
   void emitLoops(int64_t depth);
   void emitRow();
   void emitParts(ArrayRef<RowPart> parts, MutableArrayRef<PartValues> values);
@@ -425,14 +426,20 @@ SmallVector<RowPart> Vectorizer::staticParts(int64_t size) {
   return parts;
 }
 
+/// Reads what does not change with the loops inside of the first `depth`.
+void Vectorizer::loadAt(int64_t depth, const RowPart &part,
+                        PartValues &values) {
+  for (unsigned i = 0; i < accesses.size(); ++i)
+    if (accesses[i].depth <= depth && !values[0][i] &&
+        op.payloadUsesValueFromOperand(accesses[i].operand))
+      load(i, part, values);
+}
+
 void Vectorizer::emitLoops(int64_t depth) {
-  for (auto [part, values] : llvm::zip(unrolled, loaded))
-    for (unsigned i = 0; i < accesses.size(); ++i)
-      if (accesses[i].depth == depth && !values[0][i] &&
-          op.payloadUsesValueFromOperand(accesses[i].operand))
-        load(i, part, values);
   if (depth + 1 == op.getNumLoops())
     return emitRow();
+  for (auto [part, values] : llvm::zip(unrolled, loaded))
+    loadAt(depth, part, values);
   Value one = arith::ConstantIndexOp::create(b, 1);
   auto loop = scf::ForOp::create(b, body.getZero(), sizes[depth], one);
   OpBuilder::InsertionGuard guard(b);
@@ -443,17 +450,27 @@ void Vectorizer::emitLoops(int64_t depth) {
 }
 
 void Vectorizer::emitRow() {
-  int64_t size = staticSizes.back();
-  if (!unrolled.empty() || size == 0)
+  int64_t size = staticSizes.back(), depth = op.getNumLoops() - 1;
+  if (!unrolled.empty() || size == 0) {
+    // Stores that take turns with loads are faster than a row of them: of the
+    // copy's speed 1.0 instead of 0.75, f32 in halves of 64, on a Zen 5.
+    if (streaming) {
+      for (auto [part, values] : llvm::zip(unrolled, loaded)) {
+        loadAt(depth, part, values);
+        emitParts(part, values);
+      }
+      return;
+    }
+    for (auto [part, values] : llvm::zip(unrolled, loaded))
+      loadAt(depth, part, values);
     return emitParts(unrolled, loaded);
+  }
   Value end = sizes.back();
   auto emitPart = [&](const RowPart &part) {
     PartValues values;
     for (SmallVector<Value> &vector : values)
       vector.resize(accesses.size());
-    for (unsigned i = 0; i < accesses.size(); ++i)
-      if (!values[0][i] && op.payloadUsesValueFromOperand(accesses[i].operand))
-        load(i, part, values);
+    loadAt(depth, part, values);
     emitParts(part, values);
   };
   auto emitLoop = [&](Value from, Value to, int64_t lanes,

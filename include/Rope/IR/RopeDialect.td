@@ -41,7 +41,7 @@ def Rope_Dialect : Dialect {
     `rope.streaming` marks a `rope.apply` on memrefs whose result is not read
     soon: code for it may write around the cache. It is an integer, the alignment
     in bytes that the first channel of every row of the destination is known to
-    have.
+    have. The destination then shares no memory with what is read.
 
     Rules of the scaling attributes:
     - (scaling_c1) numbers are f64, finite and greater than zero;

@@ -316,7 +316,8 @@ def Vectorize : Pass<"rope-vectorize"> {
     whose `llvm.target_triple` is x86-64, is written around the cache: by
     non-temporal stores, with a fence behind them, and prefetches of what it reads
     a distance ahead. The attribute is the alignment in bytes that the first
-    element of every row of its results is known to have; rows of a size that is
+    element of every row of its results is known to have, and says that these
+    share no memory with what is read; rows of a size that is
     not static, or no multiple of 16 bytes, are written as others are.
   }];
   let options = [

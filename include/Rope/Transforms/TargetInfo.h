@@ -26,7 +26,10 @@ struct TargetInfo {
   /// From so many bytes on that a loop reads and writes, its stores should go
   /// past the caches.
   int64_t streamingBytes = 8 << 20;
+  /// Has the instructions of AVX512-BF16.
+  bool avx512BF16 = false;
 
+  /// Whether it has a feature that its triple knows.
   bool hasFeature(llvm::StringRef name) const;
 };
 
