@@ -92,12 +92,23 @@ struct Joined {
   Value even, odd;
 };
 
+/// The rotation of interleaved pairs, by the numbers of its operands:
+///   even' = even * cos -+ odd * sin,  odd' = odd * cos +- even * sin
+struct Rotation {
+  unsigned even, odd, cos, sin;
+  /// The sine is taken from the even elements, or else from the odd ones.
+  bool fromEven;
+  Type type;
+  arith::FastMathFlags product, sum;
+};
+
 class Vectorizer {
 public:
-  Vectorizer(RewriterBase &rewriter, linalg::LinalgOp op, unsigned vectorBits,
-             bool hasBF16)
+  Vectorizer(RewriterBase &rewriter, linalg::LinalgOp op,
+             const ElementwiseVectorization &options)
       : op(op), b(op.getLoc(), rewriter), body(op, b), rewriter(rewriter),
-        vectorBits(vectorBits), hasBF16(hasBF16) {}
+        vectorBits(options.vectorBits), registers(options.registers),
+        hasBF16(options.avx512BF16) {}
 
   LogicalResult run();
 
@@ -106,6 +117,7 @@ private:
   void findPartners();
   void findConversions();
   void findForm();
+  std::optional<Rotation> findRotation();
   bool isWords(const Access &access) const;
   Value widen(Access &even, Access &odd);
   void loadAt(int64_t depth, const RowPart &part, PartValues &values);
@@ -117,6 +129,7 @@ private:
   void prefetch(const Access &access, const RowPart &part, ValueRange indices,
                 int64_t size);
   SmallVector<Value> indices(const Access &access, const RowPart &part);
+  PartValues emitRotation(const PartValues &values);
   PartValues emitBody(const RowPart &part, const PartValues &values);
   void store(const Access &access, const RowPart &part, Value value);
   void storeJoined(ArrayRef<Joined> joined);
@@ -129,7 +142,7 @@ private:
   ImplicitLocOpBuilder b;
   VectorBody body;
   RewriterBase &rewriter;
-  unsigned vectorBits;
+  unsigned vectorBits, registers;
   bool hasBF16;
   llvm::Triple triple;
 
@@ -143,6 +156,8 @@ private:
   /// lane, which the order of all other vectors follows; zero where elements
   /// stay in order.
   unsigned laneOrderBits = 0;
+  /// Set where pairs are turned side by side as they are in memory.
+  std::optional<Rotation> rotation;
   /// How rows are aligned that are written around the cache, in bytes; zero
   /// where they are not.
   int64_t streaming = 0;
@@ -286,6 +301,88 @@ bool Vectorizer::isWords(const Access &access) const {
          getElementTypeOrSelf(access.memref.getType()).isBF16();
 }
 
+/// The rotation that the body is, where it is done on pairs side by side: every
+/// number of the table is then there twice, outside the loop over heads, in no
+/// more than half of the registers. One shuffle for two vectors is saved for
+/// two registers more.
+std::optional<Rotation> Vectorizer::findRotation() {
+  Block *block = op.getBlock();
+  int64_t size = staticSizes.back();
+  if (op.getNumDpsInits() != 2 || ShapedType::isDynamic(size))
+    return std::nullopt;
+  auto argumentOf = [&](Value value) -> int64_t {
+    if (auto extension = value.getDefiningOp<arith::ExtFOp>())
+      value = extension.getIn();
+    auto argument = dyn_cast<BlockArgument>(value);
+    return argument && argument.getOwner() == block
+               ? int64_t(argument.getArgNumber())
+               : -1;
+  };
+  struct Term {
+    int64_t factors[4];
+    bool isSum;
+    Rotation rotation;
+  };
+  auto termOf = [&](Value value) -> std::optional<Term> {
+    if (auto rounding = value.getDefiningOp<arith::TruncFOp>())
+      value = rounding.getIn();
+    Operation *sum = value.getDefiningOp();
+    if (!isa_and_nonnull<arith::AddFOp, arith::SubFOp>(sum))
+      return std::nullopt;
+    auto left = sum->getOperand(0).getDefiningOp<arith::MulFOp>();
+    auto right = sum->getOperand(1).getDefiningOp<arith::MulFOp>();
+    if (!left || !right || left.getFastmath() != right.getFastmath())
+      return std::nullopt;
+    Term term = {{argumentOf(left.getLhs()), argumentOf(left.getRhs()),
+                  argumentOf(right.getLhs()), argumentOf(right.getRhs())},
+                 isa<arith::AddFOp>(sum),
+                 {}};
+    for (int64_t factor : term.factors)
+      if (factor < 0 || factor >= op.getNumDpsInputs() ||
+          !accesses[factor].isVector)
+        return std::nullopt;
+    term.rotation.type = value.getType();
+    term.rotation.product = left.getFastmath();
+    term.rotation.sum = cast<arith::ArithFastMathInterface>(sum)
+                            .getFastMathFlagsAttr()
+                            .getValue();
+    return term;
+  };
+  std::optional<Term> terms[2];
+  for (int64_t i = 0; i < 2; ++i) {
+    const Access &access = accesses[op.getNumDpsInputs() + i];
+    if (!access.partner || isWords(access))
+      return std::nullopt;
+    terms[access.isOdd] = termOf(block->getTerminator()->getOperand(i));
+  }
+  if (!terms[0] || !terms[1] || terms[0]->isSum == terms[1]->isSum)
+    return std::nullopt;
+  const int64_t (&even)[4] = terms[0]->factors, (&odd)[4] = terms[1]->factors;
+  Rotation found = terms[0]->rotation;
+  if (even[0] != odd[2] || even[2] != odd[0] || even[1] != odd[1] ||
+      even[3] != odd[3] || even[1] == even[3] ||
+      found.type != terms[1]->rotation.type ||
+      found.product != terms[1]->rotation.product ||
+      found.sum != terms[1]->rotation.sum)
+    return std::nullopt;
+  found.even = even[0];
+  found.odd = even[2];
+  found.cos = even[1];
+  found.sin = even[3];
+  found.fromEven = !terms[0]->isSum;
+  const Access &first = accesses[found.even];
+  if (first.partner != found.odd || first.isOdd || isWords(first))
+    return std::nullopt;
+  int64_t last = op.getNumLoops() - 1;
+  for (unsigned table : {found.cos, found.sin})
+    if (accesses[table].partner || accesses[table].depth >= last)
+      return std::nullopt;
+  int64_t vectors = llvm::divideCeil(size, width);
+  if (vectors > kMaxUnrolled || 4 * vectors > registers / 2)
+    return std::nullopt;
+  return found;
+}
+
 /// Decides on the width of vectors, the order of elements in them, and whether
 /// they are written around the cache.
 void Vectorizer::findForm() {
@@ -331,6 +428,7 @@ void Vectorizer::findForm() {
       if (access.partner)
         laneOrderBits = std::max({laneOrderBits, bits, 32u});
     }
+    rotation = findRotation();
     // Words give elements in order.
     if (countsRow || llvm::any_of(vectors, [&](const Access &access) {
           return isWords(access) ||
@@ -510,7 +608,7 @@ void Vectorizer::emitParts(ArrayRef<RowPart> parts,
                            MutableArrayRef<PartValues> values) {
   SmallVector<PartValues> results;
   for (auto [part, read] : llvm::zip(parts, values))
-    results.push_back(emitBody(part, read));
+    results.push_back(rotation ? emitRotation(read) : emitBody(part, read));
   SmallVector<Joined> joined;
   for (auto [part, yielded] : llvm::zip(parts, results))
     for (unsigned i = op.getNumDpsInputs(); i < accesses.size(); ++i) {
@@ -528,21 +626,37 @@ void Vectorizer::emitParts(ArrayRef<RowPart> parts,
         joined.push_back({&access, &part, value, other});
         continue;
       }
+      if (rotation)
+        other = {};
       if (other)
         value = putTogether(value, other);
-      else if (laneOrderBits)
+      else if (laneOrderBits && !rotation)
         value = inLaneOrder(value, /*back=*/true);
-      if (access.isRounded) {
-        Type element = getElementTypeOrSelf(access.memref.getType());
-        auto type = cast<VectorType>(value.getType()).clone(element);
-        value = streaming && element.isF16() && vectorBits >= 512
-                    ? roundToF16(value)
-                    : arith::TruncFOp::create(b, type, value);
-      }
+      Type element = getElementTypeOrSelf(access.memref.getType());
+      auto type = cast<VectorType>(value.getType());
+      if (streaming && element.isF16() && vectorBits >= 512 &&
+          type.getElementType().isF32())
+        value = roundToF16(value);
+      else if (type.getElementType() != element)
+        value = arith::TruncFOp::create(b, type.clone(element), value);
       store(access, part, value);
     }
   if (!joined.empty())
     storeJoined(joined);
+}
+
+/// Pairs side by side, for either result.
+PartValues Vectorizer::emitRotation(const PartValues &values) {
+  auto times = [&](unsigned x, unsigned y) -> Value {
+    return arith::MulFOp::create(b, values[0][x], values[0][y],
+                                 rotation->product);
+  };
+  Value turned =
+      arith::AddFOp::create(b, times(rotation->even, rotation->cos),
+                            times(rotation->odd, rotation->sin), rotation->sum);
+  PartValues yielded;
+  yielded[0] = {turned, turned};
+  return yielded;
 }
 
 PartValues Vectorizer::emitBody(const RowPart &part, const PartValues &values) {
@@ -679,6 +793,24 @@ void Vectorizer::load(unsigned index, const RowPart &part, PartValues &values) {
   bool isPair = access.partner || part.isSplit;
   if (isPair && access.isExtended && isWords(access))
     return setPair(body.extendWords(vector));
+  if (rotation) {
+    if (rotation->type != getElementTypeOrSelf(vector.getType()))
+      vector = arith::ExtFOp::create(b, VectorType::get(size, rotation->type),
+                                     vector);
+    if (access.partner) {
+      auto swapped = llvm::map_to_vector(llvm::seq(size),
+                                         [](int64_t lane) { return lane ^ 1; });
+      values[0][rotation->even] = vector;
+      values[0][rotation->odd] =
+          vector::ShuffleOp::create(b, vector, vector, swapped);
+      return;
+    }
+    Value even = vector, odd = vector;
+    if (index == rotation->sin)
+      (rotation->fromEven ? even : odd) = arith::NegFOp::create(b, vector);
+    values[0][index] = vector::InterleaveOp::create(b, even, odd);
+    return;
+  }
   if (access.isExtended)
     vector =
         arith::ExtFOp::create(b, VectorType::get(size, b.getF32Type()), vector);
@@ -842,10 +974,10 @@ void Vectorizer::storeJoined(ArrayRef<Joined> joined) {
     store(*pair.access, *pair.part, value);
 }
 
-LogicalResult rope::vectorizeElementwise(RewriterBase &rewriter,
-                                         linalg::LinalgOp op,
-                                         unsigned vectorBits, bool hasBF16) {
-  return Vectorizer(rewriter, op, vectorBits, hasBF16).run();
+LogicalResult
+rope::vectorizeElementwise(RewriterBase &rewriter, linalg::LinalgOp op,
+                           const ElementwiseVectorization &options) {
+  return Vectorizer(rewriter, op, options).run();
 }
 
 /// Makes a copy between strided memrefs an elementwise operation: it would
@@ -873,8 +1005,8 @@ struct Vectorize : rope::impl::VectorizeBase<Vectorize> {
     for (linalg::LinalgOp op : ops) {
       if (succeeded(
               vectorizeContraction(rewriter, op, vectorBits, registers)) ||
-          succeeded(
-              vectorizeElementwise(rewriter, op, vectorBits, avx512BF16)) ||
+          succeeded(vectorizeElementwise(
+              rewriter, op, {vectorBits, registers, avx512BF16})) ||
           succeeded(vectorizeTranspose(rewriter, op, vectorBits)) || !loops ||
           !op.hasPureBufferSemantics())
         continue;

@@ -89,13 +89,21 @@ void populateExpandBF16Patterns(RewritePatternSet &patterns);
 /// that drop none.
 void populateExpandSubViewsPatterns(RewritePatternSet &patterns);
 
+/// What vectorizeElementwise knows of the processor.
+struct ElementwiseVectorization {
+  /// The width of a vector register in bits, and how many there are.
+  unsigned vectorBits = 128;
+  unsigned registers = 16;
+  /// Has the instructions of AVX512-BF16.
+  bool avx512BF16 = false;
+};
+
 /// Replaces a linalg operation on memrefs with an elementwise body and
-/// contiguous rows by loops over vectors of `vectorBits` bits: its innermost
-/// loop must be parallel, the outer ones may be reductions. Where `hasBF16`,
-/// the instructions of AVX512-BF16 are used. Fails, and changes nothing, where
-/// it is none.
+/// contiguous rows by loops over vectors: its innermost loop must be parallel,
+/// the outer ones may be reductions. Fails, and changes nothing, where it is
+/// none.
 LogicalResult vectorizeElementwise(RewriterBase &rewriter, linalg::LinalgOp op,
-                                   unsigned vectorBits, bool hasBF16 = false);
+                                   const ElementwiseVectorization &options);
 
 /// Replaces `op`, on memrefs, by loops over tiles for vectors of `vectorBits`
 /// bits. Fails, and changes nothing, on tensors.
