@@ -1,0 +1,598 @@
+#!/usr/bin/env python3
+# Rotations on the processor against copies and against others.
+#
+# Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Compiles rotations, calls them in turn with copies of the same bytes and with the
+others' ways to rotate the same arrays, and prints how many times as fast they are.
+
+  benchmarks/cpu.py [--quick] [--filter=TEXT] [--threads=1,2] [--peers=NAME,...]
+                    [--rounds=N] [--json=FILE] [--list]
+
+  --quick          a few workloads and rounds, in less than three minutes
+  --filter=TEXT    workloads whose name and type, as --list prints them, contain TEXT
+  --threads=1,2    numbers of threads, one process for each; default: 1 and 2
+  --peers=A,B      peers whose name contains one of these; `none`: copies alone
+  --rounds=N       rounds of each workload that have to be undisturbed
+  --json=FILE      where results go, each as soon as it is there
+  --list           prints the workloads, the peers and the goals
+
+`make bench` and `make bench-quick` build, install the peers and run it. How times are
+taken, and how to read them: docs/benchmarks.md. A process that another program disturbs
+says so; for figures worth quoting, run it alone.
+"""
+
+import ctypes
+import json
+import os
+import pathlib
+import platform
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import time
+import traceback
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "build" / "benchmarks"
+# One for all: memory once got is kept, and lies in large pages where the system has them.
+MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(64 << 20),
+          "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # fmt: skip
+COPIES = {"memcpy": "memcpy", "memcpy_blocks": "memcpy of 64 KB", "plain": "vectors", "plain_4k": "vectors, prefetch 4 KB",
+          "stream": "streaming", "stream_2k": "streaming, prefetch 2 KB", "stream_4k": "streaming, prefetch 4 KB",
+          "stream_8k": "streaming, prefetch 8 KB"}  # fmt: skip
+# In place nothing is streamed.
+TOUCHES = ("plain", "plain_4k")
+# Of |error| / (|u| + |v|) of peers, which round tables to the type, and angles to f32.
+AGREEMENT = {"f32": 2e-6, "f16": 4e-3, "bf16": 3e-2}
+ANGLES = 1e-3
+OURS, OURS_C = "rope", "rope from C"
+# Seconds: others' threads are asleep after the first, samples of small ones take the second.
+PAUSE, SAMPLE = 4e-3, 2e-3
+# So much of a processor used by others spoils a round.
+FOREIGN = 0.15
+LIMIT_SCRATCH = 1 << 20
+LIMIT_ANGLE = 3e-7
+LIMIT_CALL = 1000
+
+
+# Results ----------------------------------------------------------------------
+
+
+class Report:
+    """The JSON file, whole after each addition."""
+
+    def __init__(self, path, machine=None):
+        self.path = pathlib.Path(path)
+        if machine is None:
+            self.content = json.loads(self.path.read_text())
+        else:
+            self.content = {"machine": machine, "results": [], "checks": [], "accuracy": []}
+            self.save()
+
+    def add(self, kind, *entries):
+        for entry in entries:
+            if entry not in self.content[kind]:
+                self.content[kind].append(entry)
+        self.save()
+
+    def save(self):
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        part = self.path.with_suffix(".part")
+        part.write_text(json.dumps(self.content, indent=1) + "\n")
+        os.replace(part, self.path)
+
+
+def reached(row):
+    if row["goal"] is None or row["ratio"] is None:
+        return None
+    # Two runs of the same code differ by their noise.
+    best = row["spread"][1] if row["goal"] == 1.0 else row["ratio"]
+    return max(best, row["ratio"]) >= row["goal"]
+
+
+def machine(threads):
+    import peers
+
+    names = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+    return {"processor": names[0] if names else platform.machine(), "cores": os.cpu_count(),
+            "system": platform.platform(), "threads": threads, "versions": peers.versions(), "memory": MEMORY}  # fmt: skip
+
+
+# Times ------------------------------------------------------------------------
+
+
+class Case:
+    """Something that is called and timed."""
+
+    def __init__(self, peer, form, call, native=None):
+        self.peer, self.form, self.call, self.native = peer, form, call, native
+        self.calls, self.every = 1, 1
+        self.samples = {}
+
+    def run(self):
+        """Nanoseconds of a call."""
+        if self.native:
+            return REPEAT(*self.native, self.calls) / self.calls
+        start = time.perf_counter_ns()
+        for _ in range(self.calls):
+            self.call()
+        return (time.perf_counter_ns() - start) / self.calls
+
+    def calibrate(self, cached):
+        """Finds how many calls make a sample."""
+        estimate = min(self.run() for _ in range(3))
+        if cached:
+            self.calls = max(1, int(SAMPLE * 1e9 / estimate))
+            estimate = min(self.run() for _ in range(2))
+        self.estimate = estimate
+
+    def sample(self, number):
+        time.sleep(PAUSE)
+        self.calls, calls = max(1, self.calls // 8), self.calls
+        self.run()
+        self.calls = calls
+        processor, start = time.process_time_ns(), time.perf_counter_ns()
+        taken = self.run()
+        processor, wall = time.process_time_ns() - processor, time.perf_counter_ns() - start
+        # A thread that waits for a processor uses none. It may wait for others of its own.
+        if processor >= 0.97 * wall:
+            self.samples[number] = taken
+            return 0
+        self.spoilt = min(getattr(self, "spoilt", taken), taken)
+        return 1
+
+    @property
+    def best(self):
+        return min(self.samples.values()) if self.samples else self.spoilt
+
+
+def busy():
+    """Seconds that all processors together have worked, or were taken away."""
+    fields = open("/proc/stat").readline().split()[1:9]
+    return (sum(map(int, fields)) - int(fields[3]) - int(fields[4])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(cases, cached, rounds, seconds):
+    """Fills the samples of all. Returns how many rounds and samples were discarded."""
+    for case in cases:
+        case.calibrate(cached)
+    fastest = min(case.estimate * case.calls for case in cases)
+    for case in cases:
+        # Slow ones need fewer samples.
+        case.every = min(5, max(1, int(case.estimate * case.calls / fastest / 6)))
+    good = spoilt_rounds = spoilt_samples = 0
+    kept = {id(case): {} for case in cases}
+    end, number = time.monotonic() + seconds, 0
+    while good < rounds and number < 3 * rounds and (number < 3 or time.monotonic() < end):
+        chosen = [case for case in cases if number % case.every == 0]
+        random.shuffle(chosen)
+        own, all_, start = time.process_time(), busy(), time.perf_counter()
+        spoilt_samples += sum(case.sample(number) for case in chosen)
+        wall = time.perf_counter() - start
+        foreign = (busy() - all_) - (time.process_time() - own)
+        number += 1
+        # The clock of all processors ticks in hundredths.
+        if foreign > FOREIGN * wall + 0.02:
+            spoilt_rounds += 1
+            for case in chosen:
+                if number - 1 in case.samples:
+                    kept[id(case)][number - 1] = case.samples.pop(number - 1)
+        else:
+            good += 1
+    for case in cases:
+        # Better a disturbed time than none; the counts tell.
+        if len(case.samples) < 2:
+            case.samples.update(kept[id(case)])
+    return {"rounds": number, "discarded": spoilt_rounds, "samples_discarded": spoilt_samples}
+
+
+def compare(workload, threads, peer, ours, theirs, extra):
+    """The row of a peer: its fastest form against ours."""
+    from workloads import goal
+
+    best = min(theirs, key=lambda case: case.best)
+    pairs = sorted(best.samples[i] / ours.samples[i] for i in best.samples.keys() & ours.samples.keys())
+    quarter = len(pairs) // 4
+    spread = [pairs[quarter], pairs[-1 - quarter]] if pairs else [best.best / ours.best] * 2
+    row = {"name": workload.name, "dtype": workload.dtype, "threads": threads, "peer": peer, "form": best.form,
+           "ratio": round(best.best / ours.best, 3), "goal": goal(workload, peer), "spread": [round(x, 3) for x in spread],
+           "milliseconds": ours.best * 1e-6, "peer_milliseconds": best.best * 1e-6,
+           "gigabytes_per_second": round(workload.bytes / ours.best, 2), **extra}  # fmt: skip
+    return row
+
+
+def show(row):
+    """A line of the table."""
+    if row["ratio"] is None:
+        return f"    {row['peer']:28} missing: {row['reason']}"
+    mark = {True: "reached", False: "MISSED", None: ""}[reached(row)]
+    goal = f"goal {row['goal']:<5}" if row["goal"] is not None else " " * 10
+    ms = row["peer_milliseconds"]
+    took = f"{ms:9.3f} ms" if ms > 0.1 else f"{ms * 1e3:9.3f} us"
+    form = f"  ({row['form']})" if row["form"] else ""
+    return (f"    {row['peer']:28} {took}  {row['ratio']:7.2f}x  {row['spread'][0]:6.2f}-{row['spread'][1]:<6.2f} "
+            f"{goal} {mark:7}{form}")  # fmt: skip
+
+
+# Cases of a workload ----------------------------------------------------------
+
+
+def library():
+    """The copies, compiled for this machine."""
+    path = FOLDER / "copies.so"
+    source = ROOT / "benchmarks" / "copies.cpp"
+    runtime = ROOT / "build" / "lib" / "librope-runtime.a"
+    if not path.exists() or path.stat().st_mtime < max(source.stat().st_mtime, runtime.stat().st_mtime):
+        command = [os.environ.get("CXX", "c++"), "-std=c++17", "-O3", "-march=native", "-fPIC", "-shared",
+                   f"-I{ROOT / 'include'}", str(source), str(runtime), "-pthread", "-ldl", "-o", str(path)]  # fmt: skip
+        subprocess.run(command, check=True)
+    return ctypes.CDLL(str(path))
+
+
+def start_library():
+    global COPY, REPEAT
+    COPY = library()
+    REPEAT = COPY.repeat
+    REPEAT.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
+    REPEAT.restype = ctypes.c_int64
+
+
+def copies(data):
+    """All ways to copy what the workload moves."""
+    w = data.workload
+    segments = [(to, to, *rest) if w.in_place else (a, to, *rest) for a, to, *rest in data.segments()]
+    words = [word for segment in segments for word in segment]
+    array = (ctypes.c_int64 * len(words))(*words)
+    job = (ctypes.c_int64 * 2)(ctypes.addressof(array), len(segments))
+    arguments = (ctypes.c_void_p * 1)(ctypes.addressof(job))
+    for name, form in COPIES.items():
+        if w.in_place and name not in TOUCHES:
+            continue
+        function = getattr(COPY, "copy_" + name)
+        native = (ctypes.cast(function, ctypes.c_void_p), arguments, 1)
+        pointer = ctypes.c_void_p(ctypes.addressof(job))
+        case = Case("in-place touch" if w.in_place else "best copy", form, lambda f=function: f(pointer),
+                    native if w.cached else None)  # fmt: skip
+        case.keep = array, job
+        yield case
+
+
+def rotations(data, folder, peer=OURS):
+    """Ours, called from Python, and from C where the call is what takes the time."""
+    import workloads
+
+    compiled = workloads.function(data, folder, peer.replace(" ", "_"))
+    form = "Python" if peer == OURS else ""
+    yield Case(peer, form, compiled.call)
+    if data.workload.cached:
+        case = Case(OURS_C, "C", compiled.call, (compiled.address, compiled.pointers, len(compiled.pointers)))
+        yield case
+
+
+def baseline(workload):
+    """The same function in another setting, to compare ours with: a name and a workload."""
+    from dataclasses import replace
+
+    if workload.tables != "exact" or workload.axes:
+        return None
+    if workload.positions == "dense":
+        return "tables given", replace(workload, tables="given", peers=())
+    return "near positions", replace(workload, positions="dense", peers=())
+
+
+def others(data, name, threads, complain):
+    """The peer's forms that agree with ours, the fast ones of them."""
+    import peers
+
+    w, found = data.workload, []
+    try:
+        forms = peers.PEERS[name](data, threads)
+    except Exception as error:
+        complain(name, error)
+        return []
+    reasons = []
+    for form, make in forms.items():
+        try:
+            made = make()
+            error = data.error(made.outputs(made.call()), data.tokens())
+            limit = AGREEMENT[w.dtype] + (ANGLES if w.tables == "exact" else 0)
+            if not error <= limit:
+                raise RuntimeError(f"it disagrees: error {error:.1e}, expected at most {limit:.1e}")
+            case = Case(name, form, made.call)
+            case.keep = made
+            case.estimate = min(case.run() for _ in range(3))
+            found.append(case)
+        except Exception as error:
+            reasons.append(error)
+    if not found and reasons:
+        complain(name, reasons[0])
+    # Forms are close, or not worth the time.
+    return [case for case in found if case.estimate <= 1.3 * min(c.estimate for c in found)]
+
+
+def wanted(name, options):
+    return "peers" not in options or any(part and part in name for part in options["peers"].split(","))
+
+
+def run_workload(workload, threads, options, report):
+    import peers
+    import workloads
+
+    folder = FOLDER / f"modules{threads}"
+    folder.mkdir(parents=True, exist_ok=True)
+    print(f"\n{workload.name}, {workload.dtype}, {threads} thread{'s' * (threads > 1)}", flush=True)
+    rows = []
+
+    def complain(peer, error):
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        if isinstance(error, peers.Unsupported):
+            reason = "not there: " + reason
+        elif options.get("verbose"):
+            traceback.print_exception(error)
+        row = {"name": workload.name, "dtype": workload.dtype, "threads": threads, "peer": peer, "form": None,
+               "ratio": None, "goal": workloads.goal(workload, peer), "spread": None, "reason": reason}  # fmt: skip
+        rows.append(row)
+
+    peers.reset()
+    data = workloads.Data(workload)
+    every = range(workload.tokens) if not options["quick"] else data.tokens()
+    cases = list(rotations(data, folder))
+    cases[0].call()
+    error = data.error([data.by_token(y) for y in data.results], workloads.np.asarray(every))
+    name = f"error, {workload.name}, {workload.dtype}, {threads} thread{'s' * (threads > 1)}"
+    report.add("checks", {"name": name, "value": error, "limit": workloads.LIMITS[workload.dtype]})
+    if not error <= workloads.LIMITS[workload.dtype]:
+        print(f"    WRONG: error {error:.1e}", flush=True)
+    other = baseline(workload)
+    if other:
+        given = workloads.Data(other[1])
+        cases += rotations(given, folder, other[0])
+        cases[-1].keep = given
+    for peer in workload.peers:
+        if wanted(peer, options):
+            cases += others(data, peer, threads, complain)
+    cases += copies(data)
+    extra = measure(cases, workload.cached, int(options["rounds"]), options["seconds"])
+
+    ours = {case.peer: case for case in cases if case.peer in (OURS, OURS_C)}
+    groups = {}
+    for case in cases:
+        if case.peer not in ours:
+            groups.setdefault(case.peer, []).append(case)
+    extra["error"] = error
+    for peer, theirs in groups.items():
+        mine = ours[OURS_C if theirs[0].native else OURS]
+        rows.append(compare(workload, threads, peer, mine, theirs, extra))
+    foreign = [case for case in cases if case.peer in workload.peers]
+    if workload.name == "half, exact angles" and foreign:
+        row = compare(workload, threads, "best peer", ours[OURS], foreign, extra)
+        row["form"] = min(foreign, key=lambda case: case.best).peer
+        rows.append(row)
+    times = ", ".join(f"{case.peer} {case.best * 1e-6:.3f} ms" if case.best > 1e5 else f"{case.peer} {case.best:.0f} ns"
+                      for case in ours.values())  # fmt: skip
+    print(f"    {times}, {workload.bytes / min(c.best for c in ours.values()):.1f} GB/s, error {error:.1e}, "
+          f"{extra['rounds']} rounds, {extra['discarded']} discarded, "
+          f"{extra['samples_discarded']} samples discarded")  # fmt: skip
+    for row in rows:
+        print(show(row))
+    sys.stdout.flush()
+    if workload.name == "1 token" and workload.dtype == "f32":
+        report.add("checks", {"name": f"nanoseconds of a call from C, 1 token of 40 heads, f32, {threads} thread"
+                              + "s" * (threads > 1), "value": round(ours[OURS_C].best), "limit": LIMIT_CALL})  # fmt: skip
+    report.add("results", *rows)
+
+
+# Memory and angles ------------------------------------------------------------
+
+
+def scratch():
+    """Bytes by which a first call makes the process grow, beyond its arrays."""
+    import workloads
+
+    data = workloads.Data(workloads.Workload("", "f32", tables="exact"))
+    function = workloads.function(data, FOLDER, "scratch")
+
+    def status(key):
+        return next(int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith(key))
+
+    for y in data.results:
+        y[...] = 1
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+    before = status("VmRSS")
+    function.call()
+    return max(0, status("VmHWM") - before)
+
+
+def angles():
+    """The largest error of cosine and sine of 256 positions, by who computes them."""
+    import workloads
+    from workloads import BASE, np
+
+    pairs = 64
+    exact = BASE ** (-np.arange(pairs, dtype=np.longdouble) / pairs)
+    text = f"""
+func.func @f(%p: tensor<?xi64>) -> (tensor<?x{pairs}xf32>, tensor<?x{pairs}xf32>) {{
+  %d = arith.constant 0 : index
+  %n = tensor.dim %p, %d : tensor<?xi64>
+  %f = rope.frequencies base({BASE:e}) : tensor<{pairs}xf64>
+  %t = tensor.empty(%n) : tensor<?x{pairs}xf32>
+  %cos, %sin = rope.table ins(%p, %f : tensor<?xi64>, tensor<{pairs}xf64>) outs(%t, %t : tensor<?x{pairs}xf32>, tensor<?x{pairs}xf32>)
+  return %cos, %sin : tensor<?x{pairs}xf32>, tensor<?x{pairs}xf32>
+}}"""
+
+    def ours(positions):
+        results = [np.zeros((len(positions), pairs), np.float32) for _ in range(2)]
+        workloads.Function(text, [positions, *results], FOLDER, f"angles{positions[-1]}").call()
+        return results
+
+    def torch(positions):
+        import torch
+
+        w = 1.0 / (BASE ** (torch.arange(0, 2 * pairs, 2, dtype=torch.int64).float() / (2 * pairs)))
+        x = torch.outer(torch.from_numpy(positions).float(), w)
+        return x.cos().numpy(), x.sin().numpy()
+
+    def jax(positions):
+        import jax.numpy as jnp
+
+        x = jnp.outer(jnp.asarray(positions, jnp.float32), 1.0 / (BASE ** (jnp.arange(0, 2 * pairs, 2) / (2 * pairs))))
+        return np.asarray(jnp.cos(x)), np.asarray(jnp.sin(x))
+
+    for last in (4095, 32767, 131071, FAR_POSITION):
+        positions = np.arange(last - 255, last + 1)
+        truth = [f(positions[:, None] * exact) for f in (np.cos, np.sin)]
+        for name, way in ((OURS, ours), ("PyTorch", torch), ("JAX", jax)):
+            try:
+                error = max(float(np.abs(a - b).max()) for a, b in zip(way(positions), truth))
+            except ImportError as reason:
+                print(f"    {name}: {reason}")
+                continue
+            yield {"peer": name, "position": last, "error": error}
+
+
+FAR_POSITION = (1 << 20) - 1
+
+
+def run_rest(report):
+    """What has no times: memory and angles."""
+    bytes = scratch()
+    print(f"\nscratch memory of a call on q and k, f32, exact angles: {bytes >> 10} KB")
+    report.add("checks", {"name": "bytes of scratch memory, half, exact angles, f32", "value": bytes, "limit": LIMIT_SCRATCH})
+    print("largest error of cosine and sine, 256 positions ending at")
+    for row in angles():
+        print(f"    {row['position']:8}  {row['peer']:8} {row['error']:.1e}", flush=True)
+        report.add("accuracy", row)
+        if row["peer"] == OURS:
+            report.add("checks", {"name": f"error of cosine and sine, positions to {row['position']}",
+                                  "value": row["error"], "limit": LIMIT_ANGLE})  # fmt: skip
+
+
+# Processes --------------------------------------------------------------------
+
+
+def selected(options):
+    import workloads
+
+    return [w for w in workloads.workloads(options["quick"]) if options.get("filter", "") in f"{w.name}, {w.dtype}"]
+
+
+def child(options, threads):
+    """Measures with one number of threads. What `done` holds was measured before."""
+    report = Report(options["json"])
+    if threads == 0:
+        return run_rest(report)
+    start_library()
+    done = set(filter(None, options.get("done", "").split(";")))
+    for workload in selected(options):
+        key = f"{workload.name}, {workload.dtype}"
+        if key in done or (threads > 1 and workload.cached and workload.tokens not in (1, 16, 64)):
+            continue
+        print(f"@{key}", file=sys.stderr, flush=True)
+        try:
+            run_workload(workload, threads, options, report)
+        except Exception as error:
+            traceback.print_exception(error)
+            report.add("results", {"name": workload.name, "dtype": workload.dtype, "threads": threads, "peer": "rope",
+                                   "form": None, "ratio": None, "goal": 1.0, "spread": None,
+                                   "reason": str(error).strip()[:300] or type(error).__name__})  # fmt: skip
+
+
+def run_child(options, threads, report_path):
+    """Starts processes until all workloads are done: one that crashes loses its workload alone."""
+    import peers
+
+    done = []
+    while True:
+        command = [sys.executable, __file__, f"--child={threads}", f"--done={';'.join(done)}", f"--json={report_path}"]
+        command += [f"--{k}={v}" for k, v in options.items() if k in ("filter", "peers", "rounds", "verbose")]
+        command += ["--quick"] if options["quick"] else []
+        environment = {**os.environ, **peers.environment(max(threads, 1), str(FOLDER)), **MEMORY}
+        processors = sorted(os.sched_getaffinity(0))[: max(threads, 1)]
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True,
+                                   preexec_fn=lambda: os.sched_setaffinity(0, processors))  # fmt: skip
+        try:
+            for line in process.stderr:
+                if line.startswith("@"):
+                    done.append(line[1:].strip())
+                else:
+                    sys.stderr.write(line)
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        if code == 0 or not done:
+            return code
+        print(f"    process ended with {code}", flush=True)
+        name, dtype = done[-1].rsplit(", ", 1)
+        Report(report_path).add("results", {"name": name, "dtype": dtype, "threads": threads, "peer": "rope", "form": None,
+                                            "ratio": None, "goal": 1.0, "spread": None, "reason": f"process ended with {code}"})  # fmt: skip
+
+
+def summarize(report):
+    rows, checks = report["results"], report["checks"]
+    missed = [row for row in rows if reached(row) is False]
+    missing = [row for row in rows if row["ratio"] is None]
+    wrong = [check for check in checks if not check["value"] <= check["limit"]]
+    goals = sum(row["goal"] is not None and row["ratio"] is not None for row in rows)
+    print(f"\n{goals - len(missed)} of {goals} goals reached")
+    for row in missed:
+        print(f"    missed: {row['name']}, {row['dtype']}, {row['threads']} threads: {row['ratio']:.2f}x {row['peer']}, "
+              f"goal {row['goal']}")  # fmt: skip
+    print(f"{len(checks) - len(wrong)} of {len(checks)} checks hold")
+    for check in wrong:
+        print(f"    {check['name']}: {check['value']:.3g}, limit {check['limit']:.3g}")
+    reasons = {}
+    for row in missing:
+        reasons.setdefault((row["peer"], row["reason"]), []).append(f"{row['name']}, {row['dtype']}, {row['threads']}")
+    if reasons:
+        print("not measured:")
+    for (peer, reason), names in reasons.items():
+        print(f"    {peer}: {reason} [{'; '.join(names)}]")
+
+
+def main():
+    options = dict((x[2:].split("=", 1) + [""])[:2] for x in sys.argv[1:] if x.startswith("--"))
+    known = {"quick", "filter", "rounds", "threads", "peers", "json", "list", "help", "child", "done", "verbose"}
+    if len(options) < len(sys.argv) - 1 or options.keys() - known or "help" in options:
+        print(__doc__.strip())
+        sys.exit(0 if "help" in options else f"error: unknown option; expected one of those above, but got {sys.argv[1:]}")
+    options["quick"] = "quick" in options
+    options.setdefault("rounds", "6" if options["quick"] else "15")
+    options["seconds"] = 5 if options["quick"] else 45
+    options.setdefault("json", str(FOLDER / "cpu.json"))
+    if "child" in options:
+        return child(options, int(options["child"]))
+    import workloads
+
+    if "list" in options:
+        for w in selected(options):
+            goals = {peer: workloads.goal(w, peer) for peer in ("in-place touch" if w.in_place else "best copy", *w.peers)}
+            print(f"{w.name}, {w.dtype}: " + ", ".join(f"{p} {g or ''}".strip() for p, g in goals.items()))
+        return
+    threads = [int(n) for n in options.get("threads", "1,2").split(",")]
+    available = len(os.sched_getaffinity(0))
+    for n in [n for n in threads if n > available]:
+        print(f"{n} threads: left out, as there are {available} processors")
+    threads = [n for n in threads if 0 < n <= available]
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    library()
+    report = Report(options["json"], machine(threads))
+    print(f"{report.content['machine']['processor']}, {report.content['machine']['cores']} processors")
+    print("memory of all: " + ", ".join(f"{k}={v}" for k, v in MEMORY.items()))
+    start = time.monotonic()
+    try:
+        for n in [*threads, *([] if "filter" in options else [0])]:
+            run_child(options, n, options["json"])
+    except KeyboardInterrupt:
+        print("\ninterrupted; what was measured is kept")
+    summarize(Report(options["json"]).content)
+    print(f"{time.monotonic() - start:.0f} s; results are in {options['json']}")
+
+
+if __name__ == "__main__":
+    main()

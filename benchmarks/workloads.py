@@ -1,0 +1,296 @@
+# What benchmarks/cpu.py measures: shapes, data, the functions that are compiled.
+#
+# Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""A workload is one call of a function that rotates some arrays. It knows its
+module as text, its arrays, its results in float64, and the bytes it moves."""
+
+import ctypes
+import functools
+import os
+from dataclasses import dataclass
+
+import ml_dtypes
+import numpy as np
+from rope_testing.runner import descriptor, run
+
+DTYPES = {"f32": np.dtype(np.float32), "f16": np.dtype(np.float16), "bf16": np.dtype(ml_dtypes.bfloat16)}
+# Of |error| / (|u| + |v|): a few roundings of f32, one of the type.
+LIMITS = {"f32": 1e-6, "f16": 2**-11, "bf16": 2**-8}
+BASE = 5.0e5
+FAR = 1 << 20
+# Of M-RoPE: so many pairs follow each axis.
+SECTIONS = (16, 24, 24)
+
+
+@dataclass(frozen=True)
+class Workload:
+    name: str
+    dtype: str
+    tokens: int = 4096
+    heads: tuple = (32, 8)
+    channels: int = 128
+    # Channels that rotate, from channel `offset` on; the others are copied.
+    rotary: int = 128
+    offset: int = 0
+    pairing: str = "half"
+    # given: cosines and sines are arguments; exact: positions are.
+    tables: str = "given"
+    in_place: bool = False
+    # bshd, bhsd, or packed: slices of rows that hold queries, keys and values.
+    layout: str = "bshd"
+    axes: bool = False
+    # dense, random or far.
+    positions: str = "dense"
+    # Small: called again and again from C, on arrays that stay in the cache.
+    cached: bool = False
+    # Who is compared: copies always.
+    peers: tuple = ()
+
+    @property
+    def pairs(self):
+        return self.rotary // 2
+
+    @property
+    def bytes(self):
+        """Read and written."""
+        return 2 * self.tokens * sum(self.heads) * self.channels * DTYPES[self.dtype].itemsize
+
+    def text(self):
+        """The function f: arrays, then tables or positions."""
+        if self.in_place:
+            return self._in_place_text()
+        table, n = f"tensor<?x{self.pairs}xf32>", len(self.heads)
+        kinds = [self._kind(heads) for heads in self.heads]
+        token_dim = 2 if self.layout == "bhsd" else 1
+        lines = [f"%d = arith.constant {token_dim} : index", f"%n = tensor.dim %x0, %d : {kinds[0]}"]
+        if self.tables == "given":
+            arguments = [f"%cos: {table}", f"%sin: {table}"]
+        else:
+            positions = "tensor<3x?xi64>" if self.axes else "tensor<?xi64>"
+            arguments = [f"%p: {positions}"]
+            axes = [axis for axis, size in enumerate(SECTIONS) for _ in range(size)]
+            attributes = f" {{axes = array<i64: {', '.join(map(str, axes))}>}}" if self.axes else ""
+            frequencies = f"tensor<{self.pairs}xf64>"
+            lines += [f"%f = rope.frequencies base({BASE:e}) : {frequencies}",
+                      f"%t = tensor.empty(%n) : {table}",
+                      f"%cos, %sin = rope.table ins(%p, %f : {positions}, {frequencies}) "
+                      f"outs(%t, %t : {table}, {table}){attributes}"]  # fmt: skip
+        for i, kind in enumerate(kinds):
+            lines += [f"%e{i} = tensor.empty(%n) : {kind}",
+                      f"%y{i} = rope.apply ins(%x{i}, %cos, %sin : {kind}, {table}, {table}) outs(%e{i} : {kind}) "
+                      f"{{{self._attributes(token_dim)}}}"]  # fmt: skip
+        inputs = ", ".join([f"%x{i}: {kind}" for i, kind in enumerate(kinds)] + arguments)
+        results = ", ".join(f"%y{i}" for i in range(n))
+        types = ", ".join(kinds)
+        return (f"func.func @f({inputs}) -> ({types}) {{\n  " + "\n  ".join(lines) +
+                f"\n  return {results} : {types}\n}}\n")  # fmt: skip
+
+    def _in_place_text(self):
+        table = f"memref<?x{self.pairs}xf32, strided<[?, 1], offset: ?>>"
+        kinds = [f"memref<1x?x{heads}x{self.channels}x{self.dtype}, strided<[?, ?, ?, 1], offset: ?>>"
+                 for heads in self.heads]  # fmt: skip
+        inputs = ", ".join([f"%x{i}: {kind}" for i, kind in enumerate(kinds)] + [f"%cos: {table}", f"%sin: {table}"])
+        lines = [f"rope.apply ins(%x{i}, %cos, %sin : {kind}, {table}, {table}) outs(%x{i} : {kind}) "
+                 f"{{{self._attributes(1)}}}" for i, kind in enumerate(kinds)]  # fmt: skip
+        return f"func.func @f({inputs}) {{\n  " + "\n  ".join(lines) + "\n  return\n}\n"
+
+    def _kind(self, heads):
+        sizes = f"{heads}x?" if self.layout == "bhsd" else f"?x{heads}"
+        return f"tensor<1x{sizes}x{self.channels}x{self.dtype}>"
+
+    def _attributes(self, token_dim):
+        offset = f"offset = {self.offset} : i64, " if self.offset else ""
+        return f"{offset}pairing = #rope.pairing<{self.pairing}>, position_dims = array<i64: {token_dim}>"
+
+
+def aligned(shape, dtype):
+    """An array whose first element begins a line of the cache."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    memory = np.zeros(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+@functools.lru_cache(maxsize=2)
+def random_array(shape, dtype, seed):
+    array = aligned(shape, DTYPES[dtype])
+    array[...] = np.random.default_rng(seed).standard_normal(shape, np.float32)
+    return array
+
+
+class Data:
+    """Arrays of a workload: inputs `xs` and positions or tables, and `results`."""
+
+    def __init__(self, workload):
+        self.workload = w = workload
+        dtype = DTYPES[w.dtype]
+        if w.layout == "packed":
+            # Queries, keys and values of a token stand in one row.
+            heads = sum(w.heads) + w.heads[-1]
+            rows = random_array((1, w.tokens, heads, w.channels), w.dtype, 0)
+            starts = np.cumsum((0, *w.heads))
+            self.xs = [rows[:, :, a:b] for a, b in zip(starts, starts[1:])]
+        else:
+            order = (lambda h: (1, h, w.tokens, w.channels)) if w.layout == "bhsd" else (
+                     lambda h: (1, w.tokens, h, w.channels))  # fmt: skip
+            self.xs = [random_array(order(h), w.dtype, i) for i, h in enumerate(w.heads)]
+        if w.in_place:
+            self.results = []
+            for x in self.xs:
+                self.results.append(aligned(x.shape, dtype))
+                self.results[-1][...] = x
+        else:
+            self.results = [aligned(x.shape, dtype) for x in self.xs]
+        self.positions = self._positions()
+        self.frequencies = BASE ** (-np.arange(w.pairs) / w.pairs)
+        rows = np.repeat(np.arange(3), SECTIONS) if w.axes else None
+        angles = (self.positions[rows].T if w.axes else self.positions[:, None]) * self.frequencies
+        self._cos, self._sin = np.cos(angles), np.sin(angles)
+        self.cos, self.sin = self._cos.astype(np.float32), self._sin.astype(np.float32)
+
+    def _positions(self):
+        w, random = self.workload, np.random.default_rng(0)
+        if w.positions == "random":
+            return random.integers(0, FAR, w.tokens)
+        start = FAR - w.tokens if w.positions == "far" else 0
+        dense = np.arange(start, start + w.tokens)
+        return np.stack([dense, dense // 7, dense % 32]) if w.axes else dense
+
+    def by_token(self, array):
+        """[1, tokens, heads, channels]."""
+        return array.transpose(0, 2, 1, 3) if self.workload.layout == "bhsd" else array
+
+    def tokens(self, count=129):
+        """Some of them, the first and last as well."""
+        return np.unique(np.linspace(0, self.workload.tokens - 1, min(count, self.workload.tokens)).astype(int))
+
+    def error(self, results, tokens):
+        """The largest |error| / (|u| + |v|) of [1, tokens, heads, channels], and
+        infinite where a channel that does not rotate changed."""
+        w, worst = self.workload, 0.0
+        middle = slice(w.offset, w.offset + w.rotary)
+        for x, y in zip(self.xs, results):
+            # Not all at once, as they are widened.
+            for part in np.array_split(tokens, max(1, len(tokens) // 512)):
+                u = self.by_token(x)[0, part]
+                v = np.asarray(y)[0, part]
+                if not (np.array_equal(u[..., : w.offset], v[..., : w.offset])
+                        and np.array_equal(u[..., middle.stop :], v[..., middle.stop :])):  # fmt: skip
+                    return float("inf")
+                u, v = (split(z[..., middle].astype(np.float64), w.pairing) for z in (u, v))
+                cos, sin = self._cos[part, None], self._sin[part, None]
+                bound = np.abs(u[0]) + np.abs(u[1]) + 1e-30
+                errors = (v[0] - (u[0] * cos - u[1] * sin), v[1] - (u[0] * sin + u[1] * cos))
+                found = max(float((np.abs(e) / bound).max()) for e in errors)
+                # Not a number is no agreement.
+                worst = max(worst, found) if found == found else float("inf")
+        return worst
+
+    def segments(self):
+        """What copies move: (from, to, rows, bytes, strides of rows)."""
+        out = []
+        for x, y in zip(self.xs, self.results):
+            if self.workload.layout == "packed":
+                row = x[0, 0].nbytes
+                out.append((x.ctypes.data, y.ctypes.data, len(x[0]), row, x.strides[1], y.strides[1]))
+            else:
+                out.append((x.ctypes.data, y.ctypes.data, 1, x.nbytes, 0, 0))
+        return out
+
+
+def split(x, pairing):
+    """The two channels of each pair."""
+    return np.split(x, 2, axis=-1) if pairing == "half" else (x[..., ::2], x[..., 1::2])
+
+
+class Function:
+    """A compiled function on arrays whose descriptors are made now."""
+
+    def __init__(self, text, arrays, folder, name):
+        path = os.path.join(folder, name + ".so")
+        run("rope-compile", "-", "-O3", "--target-cpu=host", "-o", path, stdin=text)
+        function = ctypes.CDLL(path)._mlir_ciface_f
+        function.restype = None
+        self._keep = [descriptor(array) for array in arrays]
+        references = [ctypes.byref(d) for d in self._keep]
+        self.call = lambda: function(*references)
+        self.address = ctypes.cast(function, ctypes.c_void_p)
+        self.pointers = (ctypes.c_void_p * len(arrays))(*[ctypes.addressof(d) for d in self._keep])
+
+
+def function(data, folder, name="f"):
+    """The workload's function on its arrays."""
+    w = data.workload
+    last = [data.cos, data.sin] if w.tables == "given" else [data.positions]
+    arrays = [*data.results, *last] if w.in_place else [*data.xs, *last, *data.results]
+    return Function(w.text(), arrays, folder, name)
+
+
+# The list ---------------------------------------------------------------------
+
+EVERYONE = ("torch.compile, chunks", "torch.compile, Hugging Face", "PyTorch", "PyTorch, complex", "onnxruntime",
+            "OpenVINO", "JAX", "IREE")  # fmt: skip
+COMPILED = ("torch.compile, chunks",)
+
+
+def workloads(quick=False):
+    """All of them; with `quick` a few of each kind."""
+    out = []
+
+    def add(name, dtypes, in_quick=(), **rest):
+        for dtype in in_quick if quick else dtypes:
+            out.append(Workload(name, dtype, **rest))
+
+    all_types = ("f32", "bf16", "f16")
+    add("half", all_types, ("f32", "bf16"), peers=EVERYONE)
+    add("interleaved", all_types, ("f32",), pairing="interleaved", peers=EVERYONE)
+    add("half, in place", all_types, ("f32",), in_place=True)
+    add("interleaved, in place", all_types, pairing="interleaved", in_place=True)
+    add("half, exact angles", all_types, ("f32",), tables="exact", peers=EVERYONE)
+    add("interleaved, exact angles", all_types, pairing="interleaved", tables="exact", peers=COMPILED)
+    for positions in ("random", "far"):
+        add(f"half, exact angles, {positions} positions", ("f32", "bf16"), tables="exact", positions=positions)
+    add("Gemma, 256 channels", ("f32", "bf16"), heads=(16, 8), channels=256, rotary=256, peers=COMPILED)
+    add("GPT-J, 64 of 256 channels", ("f32", "f16"), heads=(16, 16), channels=256, rotary=64, pairing="interleaved",
+        tokens=2048, peers=COMPILED)  # fmt: skip
+    add("Phi-2, 32 of 80 channels", ("f32", "f16"), ("f16",), heads=(32, 32), channels=80, rotary=32, peers=COMPILED)
+    add("MLA, last 64 of 192 channels", ("f32", "bf16"), heads=(128,), channels=192, rotary=64, offset=128, tokens=1024,
+        pairing="interleaved", peers=COMPILED)  # fmt: skip
+    add("M-RoPE, exact angles", ("f32", "bf16"), axes=True, tables="exact")
+    add("heads before tokens", ("f32", "bf16"), layout="bhsd", peers=COMPILED)
+    add("slices of packed rows", ("f32", "bf16"), layout="packed")
+    for tokens in (1, 16, 64):
+        add(f"{tokens} tokens" if tokens > 1 else "1 token", ("f32", "bf16"), ("f32", "bf16") if tokens == 1 else (),
+            tokens=tokens, cached=True, peers=EVERYONE)  # fmt: skip
+    # For the plot by size. The larger ones do not fit the cache; they are called the same way.
+    for tokens in (4, 256, 1024, 4096, 8192):
+        add(f"{tokens} tokens", ("f32", "bf16"), tokens=tokens, cached=True)
+    return out
+
+
+def goal(workload, peer):
+    """How many times as fast a row has to be, or None."""
+    w = workload
+    wide, plain = w.dtype == "f32", w.name in ("half", "interleaved")
+    if w.cached:
+        return {"f32": 0.6, "bf16": 0.4}[w.dtype] if peer == "best copy" and w.tokens <= 16 else None
+    if peer == "best copy":
+        return 0.92 if wide and plain else 0.85
+    if peer == "in-place touch":
+        return 0.85
+    if peer == "tables given":
+        return 0.97
+    if peer == "near positions":
+        return 1.0
+    if w.name == "half, exact angles":
+        return 1.7 if peer == "best peer" else None
+    if not plain:
+        return None
+    if peer == "torch.compile, chunks":
+        return 1.28 if wide else {"half": 1.8, "interleaved": 6.0}[w.pairing] if w.dtype == "bf16" else None
+    if peer == "onnxruntime":
+        return {"half": 1.5, "interleaved": 1.4}[w.pairing] if wide else 2.2
+    if peer == "PyTorch":
+        return {"f32": 7.2, "bf16": 10.0}.get(w.dtype)
+    return {"torch.compile, Hugging Face": 3.6, "OpenVINO": 4.0, "IREE": 3.1, "JAX": 5.0}.get(peer)
