@@ -260,11 +260,11 @@ def copies(data):
         yield case
 
 
-def rotations(data, folder, peer=OURS):
+def rotations(data, peer=OURS):
     """Ours, called from Python, and from C where the call is what takes the time."""
     import workloads
 
-    compiled = workloads.function(data, folder, peer.replace(" ", "_"))
+    compiled = workloads.function(data)
     form = "Python" if peer == OURS else ""
     yield Case(peer, form, compiled.call)
     if data.workload.cached:
@@ -321,8 +321,6 @@ def run_workload(workload, threads, options, report):
     import peers
     import workloads
 
-    folder = FOLDER / f"modules{threads}"
-    folder.mkdir(parents=True, exist_ok=True)
     print(f"\n{workload.name}, {workload.dtype}, {threads} thread{'s' * (threads > 1)}", flush=True)
     rows = []
 
@@ -333,13 +331,14 @@ def run_workload(workload, threads, options, report):
         elif options.get("verbose"):
             traceback.print_exception(error)
         row = {"name": workload.name, "dtype": workload.dtype, "threads": threads, "peer": peer, "form": None,
-               "ratio": None, "goal": workloads.goal(workload, peer), "spread": None, "reason": reason}  # fmt: skip
+               "ratio": None, "goal": None if isinstance(error, peers.Unsupported) else workloads.goal(workload, peer),
+               "spread": None, "reason": reason}  # fmt: skip
         rows.append(row)
 
     peers.reset()
     data = workloads.Data(workload)
     every = range(workload.tokens) if not options["quick"] else data.tokens()
-    cases = list(rotations(data, folder))
+    cases = list(rotations(data))
     cases[0].call()
     error = data.error([data.by_token(y) for y in data.results], workloads.np.asarray(every))
     name = f"error, {workload.name}, {workload.dtype}, {threads} thread{'s' * (threads > 1)}"
@@ -349,7 +348,7 @@ def run_workload(workload, threads, options, report):
     other = baseline(workload)
     if other:
         given = workloads.Data(other[1])
-        cases += rotations(given, folder, other[0])
+        cases += rotations(given, other[0])
         cases[-1].keep = given
     for peer in workload.peers:
         if wanted(peer, options):
@@ -393,7 +392,7 @@ def scratch():
     import workloads
 
     data = workloads.Data(workloads.Workload("", "f32", tables="exact"))
-    function = workloads.function(data, FOLDER, "scratch")
+    function = workloads.function(data)
 
     def status(key):
         return next(int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith(key))
@@ -426,7 +425,7 @@ func.func @f(%p: tensor<?xi64>) -> (tensor<?x{pairs}xf32>, tensor<?x{pairs}xf32>
 
     def ours(positions):
         results = [np.zeros((len(positions), pairs), np.float32) for _ in range(2)]
-        workloads.Function(text, [positions, *results], FOLDER, f"angles{positions[-1]}").call()
+        workloads.Function(text, [positions, *results]).call()
         return results
 
     def torch(positions):

@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+# Tables of benchmarks/cpu.py's results.
+#
+# Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Writes the tables of README.md and docs/benchmarks.md, between the lines
+<!-- benchmark:begin NAME --> and <!-- benchmark:end -->, from docs/benchmarks/cpu.json.
+
+  benchmarks/report.py [--check]
+
+`--check` writes nothing and fails where a file differs from what it would be.
+`make bench-report` takes over the results of the last `make bench`.
+"""
+
+import json
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FILES = ("README.md", "docs/benchmarks.md")
+MAIN = [(name, dtype) for name in ("half", "interleaved") for dtype in ("f32", "bf16", "f16")]
+COPIES = ("best copy", "in-place touch")
+# In a second table.
+SETTINGS = ("tables given", "near positions")
+
+
+def ratio(rows, name, dtype, peer):
+    """`1.52 / 1.60`, by number of threads; rows are by name, type, threads and peer."""
+    threads = sorted({key[2] for key in rows})
+    found = [rows.get((name, dtype, n, peer)) for n in threads]
+    if not any(row and row["ratio"] for row in found):
+        return ""
+    return " / ".join(number(row["ratio"]) if row and row["ratio"] else "-" for row in found)
+
+
+def number(x):
+    return f"{x:.2f}" if x < 9.95 else f"{x:.0f}"
+
+
+def lines_of(header, body):
+    return ["| " + " | ".join(header) + " |", "| --- |" + " --- |" * (len(header) - 1),
+            *("| " + " | ".join(line) + " |" for line in body)]  # fmt: skip
+
+
+def machine(content):
+    m = content["machine"]
+    threads = " / ".join(map(str, m["threads"])) + (" threads" if m["threads"] != [1] else " thread")
+    return f"{m['processor']}, {m['cores']} processors, {threads}"
+
+
+def summary(content, rows):
+    """Peers down, pairings and types across."""
+    peers = list(dict.fromkeys(key[3] for key in rows if key[:2] in MAIN and key[3] not in SETTINGS))
+    peers.sort(key=lambda peer: peer != "best copy")
+    body = [[peer, *(ratio(rows, name, dtype, peer) for name, dtype in MAIN)] for peer in peers]
+    header = ["times as fast as", *(f"{name} {dtype}" for name, dtype in MAIN)]
+    return [f"q [1, 4096, 32, 128] and k [1, 4096, 8, 128], {machine(content)}:", "",
+            *lines_of(header, [line for line in body if any(line[1:])])]  # fmt: skip
+
+
+def against(content, rows, peers, title):
+    """Workloads down, types across: against the first of `peers` that a workload has."""
+    names = list(dict.fromkeys(key[0] for key in rows if key[3] in peers))
+    dtypes = [dtype for dtype in ("f32", "bf16", "f16") if any(key[1] == dtype for key in rows)]
+    body = []
+    for name in names:
+        peer = next(peer for peer in peers if any(key[0] == name and key[3] == peer for key in rows))
+        line = [ratio(rows, name, dtype, peer) for dtype in dtypes]
+        if any(line):
+            body.append([name + (f": {peer}" if peers == SETTINGS else ""), *line])
+    return lines_of([title, *dtypes], body)
+
+
+def checks(content, rows):
+    others = [c for c in content["checks"] if not c["name"].startswith("error, ")]
+    errors = [c for c in content["checks"] if c["name"].startswith("error, ")]
+    body = [[c["name"], f"{c['value']:.3g}", f"{c['limit']:.3g}"] for c in others]
+    if errors:
+        worst = max(errors, key=lambda c: c["value"] / c["limit"])
+        body.append([f"largest share of the error allowed, of {len(errors)} measured functions",
+                     f"{worst['value'] / worst['limit']:.2f}", "1"])  # fmt: skip
+    return lines_of(["check", "value", "limit"], body)
+
+
+def versions(content, rows):
+    found = content["machine"].get("versions", {})
+    return ["Versions: " + ", ".join(f"{name} {version}" for name, version in found.items() if version) + "."]
+
+
+TABLES = {
+    "summary": summary,
+    "copies": lambda content, rows: against(content, rows, COPIES, "of the best copy's speed"),
+    "settings": lambda content, rows: against(content, rows, SETTINGS, "times as fast as the same with"),
+    "checks": checks,
+    "versions": versions,
+}
+
+
+def fill(text, content):
+    """`text` with its tables written anew."""
+    rows = {(r["name"], r["dtype"], r["threads"], r["peer"]): r for r in content["results"]}
+
+    def table(match):
+        if match[2] not in TABLES:
+            sys.exit(f"error: expected a table of {', '.join(TABLES)}, but got '{match[2]}'")
+        return "\n".join([match[1], *TABLES[match[2]](content, rows), match[3]])
+
+    return re.sub(r"(<!-- benchmark:begin (\w+) -->)\n.*?(<!-- benchmark:end -->)", table, text, flags=re.DOTALL)
+
+
+def main():
+    if set(sys.argv[1:]) - {"--check"}:
+        sys.exit(__doc__.strip())
+    content = json.loads((ROOT / "docs" / "benchmarks" / "cpu.json").read_text())
+    old = [file for file in FILES if fill((ROOT / file).read_text(), content) != (ROOT / file).read_text()]
+    if "--check" in sys.argv:
+        if old:
+            sys.exit(f"error: {' and '.join(old)} differ from docs/benchmarks/cpu.json: run benchmarks/report.py")
+        return
+    for file in old:
+        (ROOT / file).write_text(fill((ROOT / file).read_text(), content))
+        print(f"wrote the tables of {file}")
+
+
+if __name__ == "__main__":
+    main()
