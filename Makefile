@@ -1,7 +1,7 @@
 # The front door: `make help` lists the targets. Everything is built in build/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build test demo bench bench-gpu docs check-docs format check-format lint clean
+.PHONY: help dependencies build test demo bench bench-quick bench-peers bench-report bench-gpu docs check-docs format check-format lint clean
 
 sources := git ls-files -co --exclude-standard -- '*.cpp' '*.h' '*.c'
 # What the tests compile for the host may not depend on who runs them.
@@ -23,10 +23,23 @@ demo: build ## Import real configurations, compile them, rotate arrays, print er
 test: build ## Run every test
 	@ninja -C build check-rope
 
-bench: build ## Measure what the fusions bring, into build/benchmarks
-	@mkdir -p build/benchmarks
-	@PATH=$(CURDIR)/build/bin:$$PATH PYTHONPATH=test/Integration/lib build/venv/bin/python \
-	  benchmarks/fusion.py --json=build/benchmarks/fusion.json
+bench_python := PATH=$(CURDIR)/build/bin:$$PATH PYTHONPATH=test/Integration/lib build/benchmarks/venv/bin/python
+
+bench-peers:
+	@scripts/install-benchmark-peers
+
+bench: build bench-peers ## Measure rotations beside copies and peers, and fusions, into build/benchmarks
+	@$(bench_python) benchmarks/cpu.py --json=build/benchmarks/cpu.json
+	@$(bench_python) benchmarks/plot.py build/benchmarks/cpu.json build/benchmarks
+	@$(bench_python) benchmarks/fusion.py --json=build/benchmarks/fusion.json
+
+bench-quick: build bench-peers ## A few of these rotations, in less than three minutes
+	@$(bench_python) benchmarks/cpu.py --quick --json=build/benchmarks/quick.json
+
+bench-report: ## Take the results of `make bench` over into README.md and docs
+	@mkdir -p docs/benchmarks && cp build/benchmarks/cpu.json docs/benchmarks/cpu.json
+	@build/benchmarks/venv/bin/python benchmarks/plot.py docs/benchmarks/cpu.json docs/figures --svg
+	@python3 benchmarks/report.py
 
 # A Python with PyTorch, NumPy, ml_dtypes and mpmath.
 GPU_PYTHON ?= python3
@@ -40,7 +53,8 @@ bench-gpu: build ## Measure kernels on an NVIDIA GPU, with the PyTorch of GPU_PY
 docs: build ## Generate docs/reference from the operation and pass definitions
 	@scripts/generate-docs docs/reference
 
-check-docs: build ## Fail where docs/reference is out of date
+check-docs: build ## Fail where docs/reference or a table of results is out of date
+	@python3 benchmarks/report.py --check
 	@scripts/generate-docs build/reference && diff -r build/reference docs/reference
 
 format: dependencies ## Format the sources

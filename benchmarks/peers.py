@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 import numpy as np
-from workloads import DTYPES
+from workloads import BASE, DTYPES
 
 
 class Unsupported(Exception):
@@ -63,6 +63,18 @@ def library(name):
     import jax.numpy as jnp
 
     return jnp.concatenate, jnp.stack, jnp.cos, jnp.sin
+
+
+@functools.cache
+def model_frequencies(pairs):
+    """As model code has them: powers in f32."""
+    try:
+        import torch
+
+        exponents = torch.arange(0, 2 * pairs, 2, dtype=torch.int64).float() / (2 * pairs)
+        return (1.0 / (BASE**exponents)).numpy()
+    except ImportError:
+        return 1 / np.float32(BASE) ** (np.arange(0, 2 * pairs, 2, dtype=np.float32) / np.float32(2 * pairs))
 
 
 def formula(form, workload, name):
@@ -125,7 +137,7 @@ def arguments(form, data):
         # [1, tokens, 1, channels], or [1, 1, tokens, channels].
         last = [np.expand_dims(t, (0, 1 if w.layout == "bhsd" else 2)) for t in tables]
     else:
-        last = [data.positions.astype(np.float32).reshape(1, -1, 1), data.frequencies.astype(np.float32)]
+        last = [data.positions.astype(np.float32).reshape(1, -1, 1), model_frequencies(w.pairs)]
     return [*data.xs, *last]
 
 
@@ -149,7 +161,7 @@ def torch_complex(data):
     tensors = [torch_tensor(x) for x in data.xs]
     exact = torch.complex(torch.from_numpy(data.cos), torch.from_numpy(data.sin))[None, :, None]
     positions = torch.from_numpy(data.positions.astype(np.float32))
-    frequencies = torch.from_numpy(data.frequencies.astype(np.float32))
+    frequencies = torch.from_numpy(model_frequencies(w.pairs))
 
     def call():
         turns = exact
@@ -209,7 +221,7 @@ def onnx_case(data, threads, domain):
             inputs.append(helper.make_tensor_value_info(name, kind, table))
     else:
         feeds["p"] = data.positions.astype(np.float32).reshape(*table[:-1], 1)
-        feeds["w"] = data.frequencies.astype(np.float32)
+        feeds["w"] = model_frequencies(w.pairs)
         inputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, feeds[name].shape) for name in "pw"]
         nodes += [helper.make_node("Mul", ["p", "w"], ["angles"])]
         for name in ("Cos", "Sin"):
@@ -269,7 +281,7 @@ def openvino_case(data, threads, precision):
     else:
         feeds = [data.positions.astype(np.float32).reshape(1, 1, -1, 1)]
         tables = [op.parameter(feeds[0].shape, openvino.Type.f32)]
-        angles = op.multiply(tables[0], op.constant(data.frequencies.astype(np.float32).reshape(1, 1, 1, -1)))
+        angles = op.multiply(tables[0], op.constant(model_frequencies(w.pairs).reshape(1, 1, 1, -1)))
         angles = op.concat([angles, angles], -1)
         cos, sin = op.convert(op.cos(angles), kind), op.convert(op.sin(angles), kind)
 
@@ -347,7 +359,9 @@ def iree_case(form, data, threads):
     dtype = DTYPES[data.workload.dtype]
 
     def outputs(results):
-        return [np.asarray(y.to_host()).view(dtype) for y in results]
+        # One result comes alone. Its memory goes with it.
+        results = results if isinstance(results, (tuple, list)) else [results]
+        return [np.array(y.to_host()).view(dtype) for y in results]
 
     return Case(lambda: modules.main(*inputs), outputs)
 

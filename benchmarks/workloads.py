@@ -41,8 +41,8 @@ class Workload:
     # bshd, bhsd, or packed: slices of rows that hold queries, keys and values.
     layout: str = "bshd"
     axes: bool = False
-    # dense, random or far.
-    positions: str = "dense"
+    # dense, random, or the last of consecutive ones.
+    positions: object = "dense"
     # Small: called again and again from C, on arrays that stay in the cache.
     cached: bool = False
     # Who is compared: copies always.
@@ -155,7 +155,7 @@ class Data:
         if w.positions == "random":
             return random.integers(0, FAR, w.tokens)
         # The first tokens hardly turn: a decode step comes later.
-        start = FAR - w.tokens if w.positions == "far" else 4096 if w.cached else 0
+        start = (4096 if w.cached else 0) if w.positions == "dense" else w.positions + 1 - w.tokens
         dense = np.arange(start, start + w.tokens)
         return np.stack([dense, dense // 7, dense % 32]) if w.axes else dense
 
@@ -252,8 +252,8 @@ def workloads(quick=False):
     add("interleaved, in place", all_types, pairing="interleaved", in_place=True)
     add("half, exact angles", all_types, ("f32",), tables="exact", peers=EVERYONE)
     add("interleaved, exact angles", all_types, pairing="interleaved", tables="exact", peers=COMPILED)
-    for positions in ("random", "far"):
-        add(f"half, exact angles, {positions} positions", ("f32", "bf16"), tables="exact", positions=positions)
+    for name, positions in (("random", "random"), ("far", FAR - 1)):
+        add(f"half, exact angles, {name} positions", ("f32", "bf16"), tables="exact", positions=positions)
     add("Gemma, 256 channels", ("f32", "bf16"), heads=(16, 8), channels=256, rotary=256, peers=COMPILED)
     add("GPT-J, 64 of 256 channels", ("f32", "f16"), heads=(16, 16), channels=256, rotary=64, pairing="interleaved",
         tokens=2048, peers=COMPILED)  # fmt: skip
