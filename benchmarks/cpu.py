@@ -40,9 +40,10 @@ FOLDER = ROOT / "build" / "benchmarks"
 # One for all: memory once got is kept, and lies in large pages where the system has them.
 MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(64 << 20),
           "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # fmt: skip
-COPIES = {"memcpy": "memcpy", "memcpy_blocks": "memcpy of 64 KB", "plain": "vectors", "plain_4k": "vectors, prefetch 4 KB",
-          "stream": "streaming", "stream_2k": "streaming, prefetch 2 KB", "stream_4k": "streaming, prefetch 4 KB",
-          "stream_8k": "streaming, prefetch 8 KB"}  # fmt: skip
+COPIES = {"memcpy": "memcpy", "memcpy_blocks": "memcpy of 64 KB",
+          "plain": "vectors", "plain_4k": "vectors, prefetch 4 KB",
+          "stream": "streaming", "stream_2k": "streaming, prefetch 2 KB",
+          "stream_4k": "streaming, prefetch 4 KB", "stream_8k": "streaming, prefetch 8 KB"}  # fmt: skip
 # In place nothing is streamed.
 TOUCHES = ("plain", "plain_4k")
 # Of |error| / (|u| + |v|) of peers, which round tables to the type, and angles to f32.
@@ -98,7 +99,8 @@ def machine(threads):
 
     names = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
     return {"processor": names[0] if names else platform.machine(), "cores": os.cpu_count(),
-            "system": platform.platform(), "threads": threads, "versions": peers.versions(), "memory": MEMORY}  # fmt: skip
+            "system": platform.platform(), "threads": threads,
+            "versions": peers.versions(), "memory": MEMORY}  # fmt: skip
 
 
 # Times ------------------------------------------------------------------------
@@ -133,11 +135,12 @@ class Case:
     def sample(self, number):
         time.sleep(PAUSE)
         self.calls, calls = max(1, self.calls // 8), self.calls
-        self.run()
-        self.calls = calls
+        # Some are a thousand times slower when threads have to be woken.
+        self.calls = min(calls, max(1, int(20 * SAMPLE * 1e9 / self.run())))
         processor, start = time.process_time_ns(), time.perf_counter_ns()
         taken = self.run()
         processor, wall = time.process_time_ns() - processor, time.perf_counter_ns() - start
+        self.calls = calls
         # A thread that waits for a processor uses none. It may wait for others of its own.
         good = processor >= 0.97 * wall
         (self.samples if good else self.spoilt)[number] = taken
@@ -185,7 +188,8 @@ def measure(cases, cached, rounds, seconds):
     if disturbed:
         for case in cases:
             case.samples.update(case.spoilt)
-    return {"rounds": number, "discarded": spoilt_rounds, "samples_discarded": int(spoilt_samples), "disturbed": disturbed}
+    return {"rounds": number, "discarded": spoilt_rounds, "samples_discarded": int(spoilt_samples),
+            "disturbed": disturbed}  # fmt: skip
 
 
 def compare(workload, threads, peer, ours, theirs, extra):
@@ -196,11 +200,20 @@ def compare(workload, threads, peer, ours, theirs, extra):
     pairs = sorted(best.samples[i] / ours.samples[i] for i in best.samples.keys() & ours.samples.keys())
     quarter = len(pairs) // 4
     spread = [pairs[quarter], pairs[-1 - quarter]] if pairs else [best.best / ours.best] * 2
-    row = {"name": workload.name, "dtype": workload.dtype, "threads": threads, "peer": peer, "form": best.form,
-           "ratio": round(best.best / ours.best, 3), "goal": goal(workload, peer), "spread": [round(x, 3) for x in spread],
-           "milliseconds": ours.best * 1e-6, "peer_milliseconds": best.best * 1e-6,
+    return {"name": workload.name, "dtype": workload.dtype, "threads": threads, "peer": peer, "form": best.form,
+           "ratio": round(best.best / ours.best, 3), "goal": goal(workload, peer),
+           "spread": [round(x, 3) for x in spread], "milliseconds": ours.best * 1e-6, "peer_milliseconds": best.best * 1e-6,
            "gigabytes_per_second": round(workload.bytes / ours.best, 2), **extra}  # fmt: skip
-    return row
+
+
+def missing(name, dtype, threads, peer, goal, reason):
+    """The row of what could not be measured."""
+    return {"name": name, "dtype": dtype, "threads": threads, "peer": peer, "form": None,
+            "ratio": None, "goal": goal, "spread": None, "reason": reason}  # fmt: skip
+
+
+def counted(threads):
+    return f"{threads} thread" + "s" * (threads > 1)
 
 
 def show(row):
@@ -327,7 +340,7 @@ def run_workload(workload, threads, options, report):
     import peers
     import workloads
 
-    print(f"\n{workload.name}, {workload.dtype}, {threads} thread{'s' * (threads > 1)}", flush=True)
+    print(f"\n{workload.name}, {workload.dtype}, {counted(threads)}", flush=True)
     rows = []
 
     def complain(peer, error):
@@ -336,10 +349,8 @@ def run_workload(workload, threads, options, report):
             reason = "not there: " + reason
         elif options.get("verbose"):
             traceback.print_exception(error)
-        row = {"name": workload.name, "dtype": workload.dtype, "threads": threads, "peer": peer, "form": None,
-               "ratio": None, "goal": None if isinstance(error, peers.Unsupported) else workloads.goal(workload, peer),
-               "spread": None, "reason": reason}  # fmt: skip
-        rows.append(row)
+        goal = None if isinstance(error, peers.Unsupported) else workloads.goal(workload, peer)
+        rows.append(missing(workload.name, workload.dtype, threads, peer, goal, reason))
 
     peers.reset()
     data = workloads.Data(workload)
@@ -347,8 +358,8 @@ def run_workload(workload, threads, options, report):
     cases = list(rotations(data))
     cases[0].call()
     error = data.error([data.by_token(y) for y in data.results], workloads.np.asarray(every))
-    name = f"error, {workload.name}, {workload.dtype}, {threads} thread{'s' * (threads > 1)}"
-    report.add("checks", {"name": name, "value": error, "limit": workloads.LIMITS[workload.dtype]})
+    report.add("checks", {"name": f"error, {workload.name}, {workload.dtype}, {counted(threads)}",
+                          "value": error, "limit": workloads.LIMITS[workload.dtype]})  # fmt: skip
     if not error <= workloads.LIMITS[workload.dtype]:
         print(f"    WRONG: error {error:.1e}", flush=True)
     other = baseline(workload)
@@ -380,13 +391,13 @@ def run_workload(workload, threads, options, report):
                       for case in ours.values())  # fmt: skip
     print(f"    {times}, {workload.bytes / min(c.best for c in ours.values()):.1f} GB/s, error {error:.1e}, "
           f"{extra['rounds']} rounds, {extra['discarded']} discarded, "
-          f"{extra['samples_discarded']} samples discarded{', too many: DISTURBED' if extra['disturbed'] else ''}")  # fmt: skip
+          f"{extra['samples_discarded']} samples discarded{' - DISTURBED throughout' * extra['disturbed']}")  # fmt: skip
     for row in rows:
         print(show(row))
     sys.stdout.flush()
     if workload.name == "1 token" and workload.dtype == "f32":
-        report.add("checks", {"name": f"nanoseconds of a call from C, 1 token of 40 heads, f32, {threads} thread"
-                              + "s" * (threads > 1), "value": round(ours[OURS_C].best), "limit": LIMIT_CALL})  # fmt: skip
+        report.add("checks", {"name": f"nanoseconds of a call from C, 1 token of 40 heads, f32, {counted(threads)}",
+                              "value": round(ours[OURS_C].best), "limit": LIMIT_CALL})  # fmt: skip
     report.add("results", *rows)
 
 
@@ -438,7 +449,8 @@ def run_rest(report):
     """What has no times: memory and angles."""
     bytes = scratch()
     print(f"\nscratch memory of a call on q and k, f32, exact angles: {bytes >> 10} KB")
-    report.add("checks", {"name": "bytes of scratch memory, half, exact angles, f32", "value": bytes, "limit": LIMIT_SCRATCH})
+    report.add("checks", {"name": "bytes of scratch memory, half, exact angles, f32",
+                          "value": bytes, "limit": LIMIT_SCRATCH})  # fmt: skip
     print("largest error of cosine and sine, 256 positions ending at")
     for row in angles():
         print(f"    {row['position']:8}  {row['peer']:13} {row['error']:.1e}", flush=True)
@@ -466,16 +478,15 @@ def child(options, threads):
     done = set(filter(None, options.get("done", "").split(";")))
     for workload in selected(options):
         key = f"{workload.name}, {workload.dtype}"
-        if key in done or (threads > 1 and workload.cached and workload.tokens not in (1, 16, 64)):
+        if key in done or (threads > 1 and workload.cached and not workload.peers):
             continue
         print(f"@{key}", file=sys.stderr, flush=True)
         try:
             run_workload(workload, threads, options, report)
         except Exception as error:
             traceback.print_exception(error)
-            report.add("results", {"name": workload.name, "dtype": workload.dtype, "threads": threads, "peer": "rope",
-                                   "form": None, "ratio": None, "goal": 1.0, "spread": None,
-                                   "reason": str(error).strip()[:300] or type(error).__name__})  # fmt: skip
+            reason = str(error).strip()[:300] or type(error).__name__
+            report.add("results", missing(workload.name, workload.dtype, threads, OURS, 1.0, reason))
 
 
 def run_child(options, threads, report_path):
@@ -506,20 +517,20 @@ def run_child(options, threads, report_path):
             return code
         print(f"    process ended with {code}", flush=True)
         name, dtype = done[-1].rsplit(", ", 1)
-        Report(report_path).add("results", {"name": name, "dtype": dtype, "threads": threads, "peer": "rope", "form": None,
-                                            "ratio": None, "goal": 1.0, "spread": None, "reason": f"process ended with {code}"})  # fmt: skip
+        row = missing(name, dtype, threads, OURS, 1.0, f"process ended with {code}")
+        Report(report_path).add("results", row)
 
 
 def summarize(report):
     rows, checks = report["results"], report["checks"]
     missed = [row for row in rows if reached(row) is False]
-    missing = [row for row in rows if row["ratio"] is None]
+    unmeasured = [row for row in rows if row["ratio"] is None]
     wrong = [check for check in checks if not check["value"] <= check["limit"]]
     disturbed = {(row["name"], row["dtype"], row["threads"]) for row in rows if row.get("disturbed")}
     goals = sum(row["goal"] is not None and row["ratio"] is not None for row in rows)
     print(f"\n{goals - len(missed)} of {goals} goals reached")
     for row in missed:
-        print(f"    missed: {row['name']}, {row['dtype']}, {row['threads']} threads: {row['ratio']:.2f}x {row['peer']}, "
+        print(f"    missed: {row['name']}, {row['dtype']}, {counted(row['threads'])}: {row['ratio']:.2f}x {row['peer']}, "
               f"goal {row['goal']}")  # fmt: skip
     print(f"{len(checks) - len(wrong)} of {len(checks)} checks hold")
     for check in wrong:
@@ -527,7 +538,7 @@ def summarize(report):
     if disturbed:
         print(f"{len(disturbed)} workloads were disturbed by other programs throughout: do not quote their figures")
     reasons = {}
-    for row in missing:
+    for row in unmeasured:
         reasons.setdefault((row["peer"], row["reason"]), []).append(f"{row['name']}, {row['dtype']}, {row['threads']}")
     if reasons:
         print("not measured:")
@@ -540,18 +551,22 @@ def main():
     known = {"quick", "filter", "rounds", "threads", "peers", "json", "list", "help", "child", "done", "verbose"}
     if len(options) < len(sys.argv) - 1 or options.keys() - known or "help" in options:
         print(__doc__.strip())
-        sys.exit(0 if "help" in options else f"error: unknown option; expected one of those above, but got {sys.argv[1:]}")
+        sys.exit(0 if "help" in options else f"error: expected options as above, but got '{' '.join(sys.argv[1:])}'")
     options["quick"] = "quick" in options
     options.setdefault("rounds", "6" if options["quick"] else "15")
     options["seconds"] = 5 if options["quick"] else 45
     options.setdefault("json", str(FOLDER / "cpu.json"))
     if "child" in options:
-        return child(options, int(options["child"]))
+        try:
+            return child(options, int(options["child"]))
+        except KeyboardInterrupt:
+            sys.exit(130)
     import workloads
 
     if "list" in options:
         for w in selected(options):
-            goals = {peer: workloads.goal(w, peer) for peer in ("in-place touch" if w.in_place else "best copy", *w.peers)}
+            against = ("in-place touch" if w.in_place else "best copy", *w.peers)
+            goals = {peer: workloads.goal(w, peer) for peer in against}
             print(f"{w.name}, {w.dtype}: " + ", ".join(f"{p} {g or ''}".strip() for p, g in goals.items()))
         return
     threads = [int(n) for n in options.get("threads", "1,2").split(",")]

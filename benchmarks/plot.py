@@ -29,7 +29,7 @@ OURS, SECOND, OTHERS, TEXT = "#e0662f", "#3f8fd2", "#8f98a3", "#7d8691"
 STYLE = {"svg.hashsalt": "rope", "svg.fonttype": "none", "font.family": "sans-serif",
          "font.sans-serif": ["Helvetica", "Arial", "DejaVu Sans"], "font.size": 10,
          "text.color": TEXT, "axes.labelcolor": TEXT, "axes.edgecolor": TEXT, "xtick.color": TEXT, "ytick.color": TEXT,
-         "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "legend.frameon": False}  # fmt: skip
+         "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10}  # fmt: skip
 SHORT = {"best copy": "copy", "torch.compile chunk form": "torch.compile, chunks",
          "torch.compile Hugging Face form": "torch.compile, HF", "PyTorch eager": "PyTorch eager, HF",
          "PyTorch eager complex": "PyTorch eager, complex"}  # fmt: skip
@@ -87,7 +87,7 @@ def sizes(content):
             ticks |= {tokens for tokens, _ in points}
     axes.axhline(1, color=TEXT, linewidth=0.8)
     axes.set_xscale("log", base=2)
-    axes.set_xticks(sorted(ticks), [str(tick) for tick in sorted(ticks)])
+    axes.set_xticks(sorted(ticks), [str(tick) if tick < 1024 else f"{tick >> 10} K" for tick in sorted(ticks)])
     axes.set_ylim(0, 1.15)
     axes.set_xlabel("tokens of 40 heads of 128 channels, 1 thread")
     axes.set_ylabel("of the best copy's speed")
@@ -96,18 +96,18 @@ def sizes(content):
 
 def accuracy(content):
     figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
-    lines, colours = {}, {"rope": OURS, "PyTorch": SECOND}
+    lines = {}
     for row in content["accuracy"]:
         lines.setdefault(row["peer"], []).append((row["position"] + 1, row["error"]))
     for peer, points in lines.items():
-        # Others compute the same angles in f32: their lines lie on each other.
-        axes.plot(*zip(*points), marker="o", markersize=4, color=colours.get(peer, OTHERS), linestyle="-" if peer in colours else "--")
+        axes.plot(*zip(*points), marker="o", markersize=4, color=OURS if peer == "rope" else OTHERS)
+    # Others compute the same angles in f32: their lines lie on each other.
     ends = {}
     for peer, points in lines.items():
         ends.setdefault(f"{points[-1][1]:.0e}", []).append(peer)
     for together in ends.values():
         axes.annotate("\n".join(together), lines[together[0]][-1], (8, 0), textcoords="offset points", va="center",
-                      color=colours.get(together[0], OTHERS))  # fmt: skip
+                      color=OURS if together == ["rope"] else OTHERS)  # fmt: skip
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_xticks([4096, 32768, 131072, 1 << 20], ["4 K", "32 K", "128 K", "1 M"])

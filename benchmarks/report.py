@@ -19,6 +19,8 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FILES = ("README.md", "docs/benchmarks.md")
+ANGLES = [("half, exact angles", dtype) for dtype in ("f32", "bf16", "f16")]
+CALLS = [(name, dtype) for name in ("1 token", "16 tokens", "64 tokens") for dtype in ("f32", "bf16")]
 MAIN = [(name, dtype) for name in ("half", "interleaved") for dtype in ("f32", "bf16", "f16")]
 COPIES = ("best copy", "in-place touch")
 # In a second table.
@@ -38,6 +40,10 @@ def number(x):
     return f"{x:.2f}" if x < 9.95 else f"{x:.0f}"
 
 
+def plain(x):
+    return f"{x:,.0f}" if x >= 10 else f"{x:.2g}"
+
+
 def lines_of(header, body):
     return ["| " + " | ".join(header) + " |", "| --- |" + " --- |" * (len(header) - 1),
             *("| " + " | ".join(line) + " |" for line in body)]  # fmt: skip
@@ -49,14 +55,17 @@ def machine(content):
     return f"{m['processor']}, {m['cores']} processors, {threads}"
 
 
+def beside(content, rows, columns):
+    """Peers down, workloads and types across."""
+    peers = list(dict.fromkeys(key[3] for key in rows if key[:2] in columns and key[3] not in SETTINGS))
+    peers.sort(key=lambda peer: (peer != "best copy", peer != "best peer"))
+    body = [[peer, *(ratio(rows, name, dtype, peer) for name, dtype in columns)] for peer in peers]
+    header = ["times as fast as", *(f"{name} {dtype}" for name, dtype in columns)]
+    return lines_of(header, [line for line in body if any(line[1:])])
+
+
 def summary(content, rows):
-    """Peers down, pairings and types across."""
-    peers = list(dict.fromkeys(key[3] for key in rows if key[:2] in MAIN and key[3] not in SETTINGS))
-    peers.sort(key=lambda peer: peer != "best copy")
-    body = [[peer, *(ratio(rows, name, dtype, peer) for name, dtype in MAIN)] for peer in peers]
-    header = ["times as fast as", *(f"{name} {dtype}" for name, dtype in MAIN)]
-    return [f"q [1, 4096, 32, 128] and k [1, 4096, 8, 128], {machine(content)}:", "",
-            *lines_of(header, [line for line in body if any(line[1:])])]  # fmt: skip
+    return [f"q [1, 4096, 32, 128] and k [1, 4096, 8, 128], {machine(content)}:", "", *beside(content, rows, MAIN)]
 
 
 def against(content, rows, peers, title):
@@ -65,7 +74,7 @@ def against(content, rows, peers, title):
     dtypes = [dtype for dtype in ("f32", "bf16", "f16") if any(key[1] == dtype for key in rows)]
     body = []
     for name in names:
-        peer = next(peer for peer in peers if any(key[0] == name and key[3] == peer for key in rows))
+        peer = next(peer for peer in peers if any((key[0], key[3]) == (name, peer) for key in rows))
         line = [ratio(rows, name, dtype, peer) for dtype in dtypes]
         if any(line):
             body.append([name + (f": {peer}" if peers == SETTINGS else ""), *line])
@@ -75,7 +84,7 @@ def against(content, rows, peers, title):
 def checks(content, rows):
     others = [c for c in content["checks"] if not c["name"].startswith("error, ")]
     errors = [c for c in content["checks"] if c["name"].startswith("error, ")]
-    body = [[c["name"], f"{c['value']:.3g}", f"{c['limit']:.3g}"] for c in others]
+    body = [[c["name"], plain(c["value"]), plain(c["limit"])] for c in others]
     if errors:
         worst = max(errors, key=lambda c: c["value"] / c["limit"])
         body.append([f"largest share of the error allowed, of {len(errors)} measured functions",
@@ -90,6 +99,8 @@ def versions(content, rows):
 
 TABLES = {
     "summary": summary,
+    "angles": lambda content, rows: beside(content, rows, ANGLES),
+    "calls": lambda content, rows: beside(content, rows, CALLS),
     "copies": lambda content, rows: against(content, rows, COPIES, "of the best copy's speed"),
     "settings": lambda content, rows: against(content, rows, SETTINGS, "times as fast as the same with"),
     "checks": checks,
@@ -116,7 +127,8 @@ def main():
     old = [file for file in FILES if fill((ROOT / file).read_text(), content) != (ROOT / file).read_text()]
     if "--check" in sys.argv:
         if old:
-            sys.exit(f"error: expected the tables of docs/benchmarks/cpu.json in {' and '.join(old)}, but found others: run benchmarks/report.py")
+            sys.exit(f"error: expected the tables of docs/benchmarks/cpu.json in {' and '.join(old)}, but found others: "
+                     "run benchmarks/report.py")  # fmt: skip
         return
     for file in old:
         (ROOT / file).write_text(fill((ROOT / file).read_text(), content))
