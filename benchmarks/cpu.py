@@ -184,7 +184,7 @@ def measure(cases, cached, rounds, seconds):
         else:
             good += 1
     # Better disturbed times than none: then all of them, so that none is favoured.
-    disturbed = any(len(case.samples) < 2 for case in cases)
+    disturbed = good < min(rounds, 3) or any(not case.samples for case in cases)
     if disturbed:
         for case in cases:
             case.samples.update(case.spoilt)
@@ -202,7 +202,8 @@ def compare(workload, threads, peer, ours, theirs, extra):
     spread = [pairs[quarter], pairs[-1 - quarter]] if pairs else [best.best / ours.best] * 2
     return {"name": workload.name, "dtype": workload.dtype, "threads": threads, "peer": peer, "form": best.form,
            "ratio": round(best.best / ours.best, 3), "goal": goal(workload, peer),
-           "spread": [round(x, 3) for x in spread], "milliseconds": ours.best * 1e-6, "peer_milliseconds": best.best * 1e-6,
+           "spread": [round(x, 3) for x in spread],
+           "milliseconds": ours.best * 1e-6, "peer_milliseconds": best.best * 1e-6,
            "gigabytes_per_second": round(workload.bytes / ours.best, 2), **extra}  # fmt: skip
 
 
@@ -391,7 +392,7 @@ def run_workload(workload, threads, options, report):
                       for case in ours.values())  # fmt: skip
     print(f"    {times}, {workload.bytes / min(c.best for c in ours.values()):.1f} GB/s, error {error:.1e}, "
           f"{extra['rounds']} rounds, {extra['discarded']} discarded, "
-          f"{extra['samples_discarded']} samples discarded{' - DISTURBED throughout' * extra['disturbed']}")  # fmt: skip
+          f"{extra['samples_discarded']} samples discarded{', DISTURBED' * extra['disturbed']}")  # fmt: skip
     for row in rows:
         print(show(row))
     sys.stdout.flush()
@@ -530,8 +531,8 @@ def summarize(report):
     goals = sum(row["goal"] is not None and row["ratio"] is not None for row in rows)
     print(f"\n{goals - len(missed)} of {goals} goals reached")
     for row in missed:
-        print(f"    missed: {row['name']}, {row['dtype']}, {counted(row['threads'])}: {row['ratio']:.2f}x {row['peer']}, "
-              f"goal {row['goal']}")  # fmt: skip
+        print(f"    missed: {row['name']}, {row['dtype']}, {counted(row['threads'])}: "
+              f"{row['ratio']:.2f}x {row['peer']}, goal {row['goal']}")  # fmt: skip
     print(f"{len(checks) - len(wrong)} of {len(checks)} checks hold")
     for check in wrong:
         print(f"    {check['name']}: {check['value']:.3g}, limit {check['limit']:.3g}")

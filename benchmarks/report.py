@@ -127,8 +127,8 @@ def main():
     old = [file for file in FILES if fill((ROOT / file).read_text(), content) != (ROOT / file).read_text()]
     if "--check" in sys.argv:
         if old:
-            sys.exit(f"error: expected the tables of docs/benchmarks/cpu.json in {' and '.join(old)}, but found others: "
-                     "run benchmarks/report.py")  # fmt: skip
+            sys.exit(f"error: expected the tables of docs/benchmarks/cpu.json in {' and '.join(old)}, "
+                     "but found others: run benchmarks/report.py")  # fmt: skip
         return
     for file in old:
         (ROOT / file).write_text(fill((ROOT / file).read_text(), content))
