@@ -82,7 +82,10 @@ class Report:
     def save(self):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(".part")
-        part.write_text(json.dumps(self.content, indent=1) + "\n")
+        # A line for each row, so that versions compare.
+        lists = {key: "[\n" + ",\n".join(map(json.dumps, value)) + "\n]" if isinstance(value, list) else json.dumps(value)
+                 for key, value in self.content.items()}  # fmt: skip
+        part.write_text("{\n" + ",\n".join(f"{json.dumps(key)}: {text}" for key, text in lists.items()) + "\n}\n")
         os.replace(part, self.path)
 
 
@@ -203,7 +206,7 @@ def compare(workload, threads, peer, ours, theirs, extra):
     return {"name": workload.name, "dtype": workload.dtype, "threads": threads, "peer": peer, "form": best.form,
            "ratio": round(best.best / ours.best, 3), "goal": goal(workload, peer),
            "spread": [round(x, 3) for x in spread],
-           "milliseconds": ours.best * 1e-6, "peer_milliseconds": best.best * 1e-6,
+           "milliseconds": round(ours.best * 1e-6, 7), "peer_milliseconds": round(best.best * 1e-6, 7),
            "gigabytes_per_second": round(workload.bytes / ours.best, 2), **extra}  # fmt: skip
 
 
