@@ -83,9 +83,9 @@ class Report:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(".part")
         # A line for each row, so that versions compare.
-        lists = {key: "[\n" + ",\n".join(map(json.dumps, value)) + "\n]" if isinstance(value, list) else json.dumps(value)
-                 for key, value in self.content.items()}  # fmt: skip
-        part.write_text("{\n" + ",\n".join(f"{json.dumps(key)}: {text}" for key, text in lists.items()) + "\n}\n")
+        texts = [f'"{key}": ' + ("[\n" + ",\n".join(map(json.dumps, value)) + "\n]" if isinstance(value, list)
+                                else json.dumps(value)) for key, value in self.content.items()]  # fmt: skip
+        part.write_text("{\n" + ",\n".join(texts) + "\n}\n")
         os.replace(part, self.path)
 
 
