@@ -191,6 +191,19 @@ LogicalResult rope::streamApply(RewriterBase &rewriter, ApplyOp apply,
   rewriter.clone(*apply)->setAttr(attribute,
                                   rewriter.getI64IntegerAttr(alignment));
   rewriter.moveOpBefore(apply, branch.elseBlock(), branch.elseBlock()->begin());
+
+  // Others see what went past the caches only after a fence: one for each task.
+  bool isParallel = isa<scf::ForallOp, scf::ParallelOp>(outermost);
+  if (isParallel)
+    rewriter.setInsertionPoint(outermost->getRegion(0).front().getTerminator());
+  else
+    rewriter.setInsertionPointAfter(outermost == apply ? branch : outermost);
+  auto end = scf::IfOp::create(rewriter, apply.getLoc(), streams,
+                               /*withElseRegion=*/false);
+  rewriter.setInsertionPointToStart(end.thenBlock());
+  LLVM::CallIntrinsicOp::create(rewriter, apply.getLoc(),
+                                rewriter.getStringAttr("llvm.x86.sse.sfence"),
+                                ValueRange{});
   reportOther(apply, "rope-stream-apply", /*wasFused=*/true,
               "stores go past the caches where the loop reads and writes " +
                   Twine(minBytes) +

@@ -84,6 +84,17 @@ static bool isCommon(ArrayRef<ApplyOp> group, int64_t dim) {
           }));
 }
 
+/// Whether what is rotated by one row of the table lies side by side.
+static bool positionsLead(ApplyOp apply) {
+  ArrayRef<int64_t> dims = apply.getPositionDims();
+  if (dims.empty() || !isOnTensors(apply))
+    return false;
+  int64_t last = *llvm::max_element(dims);
+  return llvm::all_of(llvm::seq(last), [&](int64_t dim) {
+    return llvm::is_contained(dims, dim) || typeOfX(apply).getDimSize(dim) == 1;
+  });
+}
+
 //===----------------------------------------------------------------------===//
 // The loop
 //===----------------------------------------------------------------------===//
@@ -104,12 +115,19 @@ struct BlockLoop {
   }
 };
 
+/// A rotation of a block, and on tensors the block that it writes.
+struct Tile {
+  ApplyOp apply;
+  tensor::ExtractSliceOp slice;
+};
+
 class Tiler {
 public:
   Tiler(RewriterBase &rewriter, ArrayRef<ApplyOp> group,
         const TileApplyOptions &options)
       : rewriter(rewriter), b(ApplyOp(group.front()).getLoc(), rewriter),
-        group(group), table(findOwnTable(group)), options(options) {}
+        group(group), table(findOwnTable(group)), options(options),
+        rowByRow(llvm::all_of(group, positionsLead)) {}
 
   LogicalResult run();
 
@@ -117,8 +135,14 @@ private:
   void findLoops();
   void chooseBlocks();
   void emitBody(scf::ForallOp forall);
+  Tile emitTile(ApplyOp apply, ArrayRef<int64_t> dims,
+                ArrayRef<OpFoldResult> offsets, ArrayRef<OpFoldResult> sizes,
+                Value out);
+  void emitRows(MutableArrayRef<Tile> tiles, ArrayRef<OpFoldResult> offsets,
+                ArrayRef<OpFoldResult> sizes);
   std::pair<Value, Value> emitTable(ArrayRef<OpFoldResult> offsets,
-                                    ArrayRef<OpFoldResult> sizes);
+                                    ArrayRef<OpFoldResult> sizes,
+                                    ArrayRef<OpFoldResult> block);
   void report(scf::ForallOp forall);
   Value constant(int64_t value) {
     return arith::ConstantIndexOp::create(b, value);
@@ -136,6 +160,8 @@ private:
   ArrayRef<ApplyOp> group;
   TableOp table;
   const TileApplyOptions &options;
+  /// Rows of the table are made one by one, rather than for a block.
+  bool rowByRow;
   SmallVector<BlockLoop> loops;
 };
 } // namespace
@@ -185,7 +211,7 @@ void Tiler::chooseBlocks() {
   auto choose = [&](BlockLoop &loop) {
     Value size = asValue(loop.size);
     Value room = fold<arith::DivUIOp>(constant(options.taskBytes), bytes);
-    if (table && loop.tableDim >= 0)
+    if (table && !rowByRow && loop.tableDim >= 0)
       room = fold<arith::MinSIOp>(
           room, fold<arith::DivUIOp>(constant(cost::kTableRows), rows));
     Value block = atLeastOne(fold<arith::MinSIOp>(room, size));
@@ -205,39 +231,60 @@ void Tiler::chooseBlocks() {
         choose(loop);
 }
 
-/// The rows of a block: in a buffer as large as any block's, which is the same
-/// for all tasks of a thread.
+/// Rows of the table, in a buffer of `block` of them.
 std::pair<Value, Value> Tiler::emitTable(ArrayRef<OpFoldResult> offsets,
-                                         ArrayRef<OpFoldResult> sizes) {
+                                         ArrayRef<OpFoldResult> sizes,
+                                         ArrayRef<OpFoldResult> block) {
   int64_t rank = table.getPositionRank();
-  SmallVector<OpFoldResult> start(rank, b.getIndexAttr(0)), size, block;
-  for (int64_t dim : llvm::seq(rank))
-    size.push_back(getSize(b, table.getDpsInits().front(), dim));
-  block = size;
-  for (auto [i, loop] : llvm::enumerate(loops))
-    if (loop.tableDim >= 0) {
-      start[loop.tableDim] = offsets[i];
-      size[loop.tableDim] = sizes[i];
-      block[loop.tableDim] = loop.block;
-    }
-  FailureOr<TilingResult> tiled = cast<TilingInterface>(table.getOperation())
-                                      .getTiledImplementation(b, start, size);
+  FailureOr<TilingResult> tiled =
+      cast<TilingInterface>(table.getOperation())
+          .getTiledImplementation(b, offsets, sizes);
   assert(succeeded(tiled) && "nothing of it is empty");
   auto tile = cast<TableOp>(tiled->tiledOps.front());
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPoint(tile);
   for (OpOperand &init : tile.getDpsInitsMutable()) {
     auto type = cast<RankedTensorType>(init.get().getType());
-    SmallVector<OpFoldResult> whole(block), part(size);
+    SmallVector<OpFoldResult> whole(block), part(sizes);
     OpFoldResult pairs = getSize(b, init.get(), rank);
     whole.push_back(pairs);
     part.push_back(pairs);
     Value rows = tensor::EmptyOp::create(b, whole, type.getElementType());
     SmallVector<OpFoldResult> zeros(rank + 1, b.getIndexAttr(0));
     SmallVector<OpFoldResult> ones(rank + 1, b.getIndexAttr(1));
-    init.set(tensor::ExtractSliceOp::create(b, type, rows, zeros, part, ones));
+    if (rows.getType() != type)
+      rows = tensor::ExtractSliceOp::create(b, type, rows, zeros, part, ones);
+    init.set(rows);
   }
   return {tile->getResult(0), tile->getResult(1)};
+}
+
+/// The block of `apply` that `offsets` and `sizes` are of those dimensions that
+/// `dims` gives, and all of the others. It writes to `out`, if that is a value.
+Tile Tiler::emitTile(ApplyOp apply, ArrayRef<int64_t> dims,
+                     ArrayRef<OpFoldResult> offsets,
+                     ArrayRef<OpFoldResult> sizes, Value out) {
+  SmallVector<OpFoldResult> offset, size;
+  for (int64_t dim : llvm::seq(typeOfX(apply).getRank() - 1)) {
+    offset.push_back(b.getIndexAttr(0));
+    size.push_back(getSize(b, apply.getX(), dim));
+  }
+  for (auto [i, dim] : llvm::enumerate(dims)) {
+    offset[dim] = offsets[i];
+    size[dim] = sizes[i];
+  }
+  FailureOr<TilingResult> tiled = cast<TilingInterface>(apply.getOperation())
+                                      .getTiledImplementation(b, offset, size);
+  assert(succeeded(tiled) && "nothing of it is empty");
+  auto tile = cast<ApplyOp>(tiled->tiledOps.front());
+  tensor::ExtractSliceOp slice;
+  if (out) {
+    slice = tile.getInit().getDefiningOp<tensor::ExtractSliceOp>();
+    slice.getSourceMutable().set(out);
+    if (apply.getX() == apply.getInit())
+      tile.getXMutable().set(slice);
+  }
+  return {tile, slice};
 }
 
 /// The sizes of a tile from `start` on.
@@ -255,6 +302,56 @@ static OpFoldResult clip(ImplicitLocOpBuilder &b, OpFoldResult start,
                                              {start, loop.size, loop.block});
 }
 
+/// Goes through the positions of `tiles`, blocks that start at `offsets` of the
+/// table, one by one: the memory is busy with one position while the next row
+/// is made. Rotating 4096 positions of 32 and 8 heads of 128 channels from
+/// angles took 0.87 (f32) and 0.85 (bf16) times as long as by rows for whole
+/// blocks, on a Zen 5 core; from a table, 0.95 (bf16).
+void Tiler::emitRows(MutableArrayRef<Tile> tiles,
+                     ArrayRef<OpFoldResult> offsets,
+                     ArrayRef<OpFoldResult> sizes) {
+  int64_t rank = offsets.size();
+  SmallVector<Value> zeros(rank, constant(0)), ones(rank, constant(1)), ends,
+      outs;
+  for (OpFoldResult size : sizes)
+    ends.push_back(asValue(size));
+  for (Tile &tile : tiles)
+    outs.push_back(tile.apply.getInit());
+  SmallVector<OpFoldResult> single(rank, b.getIndexAttr(1));
+  AffineExpr d0, s0;
+  bindDims(b.getContext(), d0);
+  bindSymbols(b.getContext(), s0);
+  scf::LoopNest nest = scf::buildLoopNest(
+      b, b.getLoc(), zeros, ends, ones, outs,
+      [&](OpBuilder &, Location, ValueRange variables,
+          ValueRange arguments) -> scf::ValueVector {
+        SmallVector<OpFoldResult> inBlock(variables.begin(), variables.end());
+        SmallVector<OpFoldResult> inTable;
+        for (auto [offset, variable] : llvm::zip_equal(offsets, inBlock))
+          inTable.push_back(affine::makeComposedFoldedAffineApply(
+              b, b.getLoc(), d0 + s0, {variable, offset}));
+        std::pair<Value, Value> row;
+        if (table)
+          row = emitTable(inTable, single, single);
+        scf::ValueVector results;
+        for (auto [tile, argument] : llvm::zip_equal(tiles, arguments)) {
+          Tile part = emitTile(tile.apply, tile.apply.getPositionDims(),
+                               inBlock, single, argument);
+          if (table) {
+            part.apply.getCosMutable().set(row.first);
+            part.apply.getSinMutable().set(row.second);
+          }
+          results.push_back(tensor::InsertSliceOp::create(
+              b, part.apply->getResult(0), argument,
+              part.slice.getMixedOffsets(), part.slice.getMixedSizes(),
+              part.slice.getMixedStrides()));
+        }
+        return results;
+      });
+  for (auto [tile, result] : llvm::zip_equal(tiles, nest.results))
+    rewriter.replaceOp(tile.apply, result);
+}
+
 void Tiler::emitBody(scf::ForallOp forall) {
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPoint(forall.getTerminator());
@@ -264,41 +361,48 @@ void Tiler::emitBody(scf::ForallOp forall) {
     starts.push_back(variable);
     sizes.push_back(clip(b, starts.back(), loop));
   }
-  std::pair<Value, Value> rows;
-  if (table)
-    rows = emitTable(starts, sizes);
-  int64_t shared = 0;
+  SmallVector<Tile> tiles;
   for (ApplyOp apply : group) {
-    SmallVector<OpFoldResult> offset, size;
-    for (int64_t dim : llvm::seq(typeOfX(apply).getRank() - 1)) {
-      offset.push_back(b.getIndexAttr(0));
-      size.push_back(getSize(b, apply.getX(), dim));
-    }
-    for (auto [i, loop] : llvm::enumerate(loops)) {
-      offset[loop.in(apply)] = starts[i];
-      size[loop.in(apply)] = sizes[i];
-    }
-    FailureOr<TilingResult> tiled =
-        cast<TilingInterface>(apply.getOperation())
-            .getTiledImplementation(b, offset, size);
-    assert(succeeded(tiled) && "nothing of it is empty");
-    auto tile = cast<ApplyOp>(tiled->tiledOps.front());
-    if (table) {
-      tile.getCosMutable().set(rows.first);
-      tile.getSinMutable().set(rows.second);
-    }
-    if (!isOnTensors(apply))
-      continue;
-    Value argument = forall.getRegionIterArgs()[shared++];
-    auto slice = tile.getInit().getDefiningOp<tensor::ExtractSliceOp>();
-    if (apply.getX() == apply.getInit())
-      tile.getX().getDefiningOp()->setOperand(0, argument);
-    slice.getSourceMutable().set(argument);
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToEnd(forall.getTerminator().getBody());
+    SmallVector<int64_t> dims = llvm::map_to_vector(
+        loops, [&](const BlockLoop &loop) { return loop.in(apply); });
+    Value out;
+    if (isOnTensors(apply))
+      out = forall.getRegionIterArgs()[tiles.size()];
+    tiles.push_back(emitTile(apply, dims, starts, sizes, out));
+  }
+  if (!isOnTensors(group.front()))
+    return;
+
+  OpBuilder inserts = OpBuilder::atBlockEnd(forall.getTerminator().getBody());
+  for (auto [tile, argument] :
+       llvm::zip_equal(tiles, forall.getRegionIterArgs()))
     tensor::ParallelInsertSliceOp::create(
-        b, tile->getResult(0), argument, slice.getMixedOffsets(),
-        slice.getMixedSizes(), slice.getMixedStrides());
+        inserts, b.getLoc(), tile.apply->getResult(0), argument,
+        tile.slice.getMixedOffsets(), tile.slice.getMixedSizes(),
+        tile.slice.getMixedStrides());
+  if (!table && !rowByRow)
+    return;
+  // What a block is of the table.
+  ApplyOp first = group.front();
+  SmallVector<OpFoldResult> start, size, block;
+  for (int64_t dim : llvm::seq(first.getPositionDims().size())) {
+    start.push_back(b.getIndexAttr(0));
+    size.push_back(getSize(b, first.getCos(), dim));
+  }
+  block = size;
+  for (auto [i, loop] : llvm::enumerate(loops))
+    if (loop.tableDim >= 0) {
+      start[loop.tableDim] = starts[i];
+      size[loop.tableDim] = sizes[i];
+      block[loop.tableDim] = loop.block;
+    }
+  if (rowByRow)
+    return emitRows(tiles, start, size);
+  b.setInsertionPoint(tiles.front().apply);
+  auto [cos, sin] = emitTable(start, size, block);
+  for (Tile &tile : tiles) {
+    tile.apply.getCosMutable().set(cos);
+    tile.apply.getSinMutable().set(sin);
   }
 }
 

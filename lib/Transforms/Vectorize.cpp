@@ -496,10 +496,6 @@ LogicalResult Vectorizer::run() {
       values.resize(accesses.size());
   }
   emitLoops(0);
-  // Others see what went around the cache only after a fence.
-  if (streaming)
-    LLVM::CallIntrinsicOp::create(b, b.getStringAttr("llvm.x86.sse.sfence"),
-                                  ValueRange{});
   rewriter.eraseOp(op);
   return success();
 }

@@ -78,15 +78,16 @@ def StreamApply : Pass<"rope-stream-apply"> {
 
     Rotations of heads whose size is not known, or no multiple of 32 bytes, and
     arrays that are known to be small are left. Processors other than x86-64
-    are, too. A remark says what was done with each.
+    are, too. A fence at the end of the task, or behind the loops, makes other
+    threads see what was written. A remark says what was done with each.
   }];
   let options = [
     Option<"minBytes", "min-bytes", "int64_t", /*default=*/"8388608",
            "Bytes read and written from which stores go past the caches">,
   ];
   let dependentDialects = [
-    "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect",
-    "::mlir::scf::SCFDialect"];
+    "::mlir::arith::ArithDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
 }
 
 def FuseCacheAppend : Pass<"rope-fuse-cache-append"> {
