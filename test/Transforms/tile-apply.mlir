@@ -2,9 +2,9 @@
 // RUN: rope-opt %s --split-input-file --pass-pipeline='builtin.module(func.func(rope-tile-apply{task-bytes=65536 one-task-bytes=0}),cse,canonicalize)' | FileCheck %s --check-prefix=SMALL
 // RUN: rope-opt %s --split-input-file --pass-pipeline='builtin.module(func.func(rope-tile-apply))' --remark-format=emitRemark --remarks-filter='rope-tile-apply' -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
 
-// Query and key share a loop, which makes the rows of its positions in a buffer
-// as large as a block. A token of both is 64 + 16 KiB read and written: three
-// are a task, and all are one up to 2 MiB.
+// Query and key share a loop, which makes a row of the table for each position
+// and rotates both. A token of both is 64 + 16 KiB read and written: three are a
+// task, and all are one up to 2 MiB.
 
 // REMARK: 2 rotations in one parallel loop: tasks of 262144 bytes read and written, one task where all is at most 2097152 bytes; each task makes its rows of the table
 // CHECK-LABEL: @query_and_key(
@@ -20,14 +20,15 @@
 // CHECK: %[[BLOCK:.*]] = arith.select %[[IS_SMALL]], %[[ALL]], %[[LEAST]]
 // CHECK: %[[R:.*]]:2 = scf.forall (%[[I:.*]]) = (0) to (%[[TOKENS]]) step (%[[BLOCK]])
 // CHECK: %[[SIZE:.*]] = affine.min
-// CHECK: %[[PART:.*]] = tensor.extract_slice %[[P]][%[[I]]] [%[[SIZE]]]
-// CHECK: %[[BUFFER:.*]] = tensor.empty(%[[BLOCK]]) : tensor<?x64xf32>
-// CHECK: %[[ROWS:.*]] = tensor.extract_slice %[[BUFFER]][0, 0] [%[[SIZE]], 64]
-// CHECK: %[[COS:.*]], %[[SIN:.*]] = rope.table ins(%[[PART]], %{{.*}}) outs(%[[ROWS]], %[[ROWS]]
-// CHECK: rope.apply ins(%{{.*}}, %[[COS]], %[[SIN]] : tensor<1x?x64x128xf32>
-// CHECK: rope.apply ins(%{{.*}}, %[[COS]], %[[SIN]] : tensor<1x?x16x128xf32>
-// CHECK: tensor.parallel_insert_slice %{{.*}}[0, %[[I]], 0, 0] [1, %[[SIZE]], 64, 128]
-// CHECK: tensor.parallel_insert_slice %{{.*}}[0, %[[I]], 0, 0] [1, %[[SIZE]], 16, 128]
+// CHECK: %[[ROWS:.*]]:2 = scf.for %[[J:.*]] = %{{.*}} to %[[SIZE]]
+// CHECK: %[[POSITION:.*]] = affine.apply #{{.*}}(%[[J]])[%[[I]]]
+// CHECK: %[[PART:.*]] = tensor.extract_slice %[[P]][%[[POSITION]]] [1] [1]
+// CHECK: %[[ROW:.*]] = tensor.empty() : tensor<1x64xf32>
+// CHECK: %[[COS:.*]], %[[SIN:.*]] = rope.table ins(%[[PART]], %{{.*}}) outs(%[[ROW]], %[[ROW]]
+// CHECK: rope.apply ins(%{{.*}}, %[[COS]], %[[SIN]] : tensor<1x1x64x128xf32>
+// CHECK: rope.apply ins(%{{.*}}, %[[COS]], %[[SIN]] : tensor<1x1x16x128xf32>
+// CHECK: tensor.parallel_insert_slice %[[ROWS]]#0 into %{{.*}}[0, %[[I]], 0, 0] [1, %[[SIZE]], 64, 128]
+// CHECK: tensor.parallel_insert_slice %[[ROWS]]#1 into %{{.*}}[0, %[[I]], 0, 0] [1, %[[SIZE]], 16, 128]
 // CHECK-NOT: rope.
 // CHECK: return %[[R]]#0, %[[R]]#1
 // SMALL-LABEL: @query_and_key(
@@ -48,15 +49,21 @@ func.func @query_and_key(%p: tensor<?xi64>, %f: tensor<64xi64>, %q: tensor<1x?x6
 // -----
 
 // Heads in front of positions: all heads are in a block, as far as they fit,
-// so that the rows of the table serve them all. Of 8 KiB a position in all
-// heads, eight fit.
+// so that the rows of the table, made for the block in a buffer of its size,
+// serve them all. Of 8 KiB a position in all heads, eight fit.
 
-// REMARK: 1 rotation in one parallel loop: {{.*}}; the table is given
+// REMARK: 1 rotation in one parallel loop: {{.*}}; each task makes its rows of the table
 // SMALL-LABEL: @heads_first(
 // SMALL: scf.forall (%[[I:.*]]) = (0) to (100) step (8)
-// SMALL: rope.apply ins(%{{.*}} : tensor<8x?x128xf32>, tensor<?x64xf32>
-func.func @heads_first(%x: tensor<8x100x128xf32>, %c: tensor<100x64xf32>, %s: tensor<100x64xf32>, %init: tensor<8x100x128xf32>)
+// SMALL: %[[SIZE:.*]] = affine.min
+// SMALL: %[[BUFFER:.*]] = tensor.empty() : tensor<8x64xf32>
+// SMALL: %[[ROWS:.*]] = tensor.extract_slice %[[BUFFER]][0, 0] [%[[SIZE]], 64]
+// SMALL: %[[COS:.*]], %[[SIN:.*]] = rope.table ins(%{{.*}}) outs(%[[ROWS]], %[[ROWS]]
+// SMALL: rope.apply ins(%{{.*}}, %[[COS]], %[[SIN]] : tensor<8x?x128xf32>, tensor<?x64xf32>
+func.func @heads_first(%x: tensor<8x100x128xf32>, %p: tensor<100xi64>, %f: tensor<64xi64>, %init: tensor<8x100x128xf32>)
     -> tensor<8x100x128xf32> {
+  %e = tensor.empty() : tensor<100x64xf32>
+  %c, %s = rope.table ins(%p, %f : tensor<100xi64>, tensor<64xi64>) outs(%e, %e : tensor<100x64xf32>, tensor<100x64xf32>)
   %y = rope.apply ins(%x, %c, %s : tensor<8x100x128xf32>, tensor<100x64xf32>, tensor<100x64xf32>)
                   outs(%init : tensor<8x100x128xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 1>}
   return %y : tensor<8x100x128xf32>
@@ -83,7 +90,9 @@ func.func @one_position(%x: memref<4096x128xf32>, %c: memref<64xf32>, %s: memref
 // CHECK-LABEL: @in_place(
 // CHECK: %[[X:.*]] = linalg.exp
 // CHECK: scf.forall {{.*}} shared_outs(%[[OUT:.*]] = %[[X]])
-// CHECK: %[[PART:.*]] = tensor.extract_slice %[[OUT]]
+// CHECK: %[[BLOCK:.*]] = tensor.extract_slice %[[OUT]]
+// CHECK: scf.for {{.*}} iter_args(%[[ARG:.*]] = %[[BLOCK]])
+// CHECK: %[[PART:.*]] = tensor.extract_slice %[[ARG]]
 // CHECK: rope.apply ins(%[[PART]], %{{.*}} outs(%[[PART]]
 func.func @in_place(%v: tensor<?x8xf32>, %c: tensor<?x4xf32>, %s: tensor<?x4xf32>, %n: index) -> tensor<?x8xf32> {
   %e = tensor.empty(%n) : tensor<?x8xf32>
