@@ -150,7 +150,7 @@ private:
   SmallVector<Value> sizes;
   SmallVector<int64_t> staticSizes;
   int64_t width = 1;
-  /// Parts of twice the width are split into even and odd elements.
+  /// Parts are split into even and odd elements.
   bool splits = false;
   /// The bits of what is taken apart and put together within the 128 bits of a
   /// lane, which the order of all other vectors follows; zero where elements
@@ -437,7 +437,7 @@ void Vectorizer::findForm() {
       laneOrderBits = 0;
     return;
   }
-  splits = isStatic && size >= 2 * width && !countsRow &&
+  splits = isStatic && size >= width && !countsRow &&
            llvm::all_of(
                vectors,
                [&](const Access &access) {
@@ -449,6 +449,11 @@ void Vectorizer::findForm() {
            llvm::any_of(vectors, [&](const Access &access) {
              return !isInit(access) && isWords(access);
            });
+  // LLVM truncates and stores by one instruction, which goes to the cache.
+  if (!splits && llvm::any_of(vectors, [&](const Access &access) {
+        return isInit(access) && access.isRounded && isWords(access);
+      }))
+    streaming = 0;
   // Whole lines of 16-bit results.
   bool isF16 = llvm::all_of(vectors, [&](const Access &access) {
     return !isInit(access) ||
@@ -511,10 +516,8 @@ SmallVector<RowPart> Vectorizer::staticParts(int64_t size) {
           {arith::ConstantIndexOp::create(b, start), lanes, isSplit});
     }
   };
-  if (splits)
-    add(2 * width, true);
-  for (int64_t lanes = width; lanes > 0; lanes /= 2)
-    add(lanes, false);
+  for (int64_t lanes = splits ? 2 * width : width; lanes > 0; lanes /= 2)
+    add(lanes, splits && lanes > 1);
   if (vectors > kMaxUnrolled)
     parts.clear();
   return parts;
@@ -582,7 +585,8 @@ void Vectorizer::emitRow() {
              splits);
     for (int64_t lanes = step / 2; lanes > 0; lanes /= 2)
       if (size - start >= lanes) {
-        emitPart({arith::ConstantIndexOp::create(b, start), lanes});
+        emitPart({arith::ConstantIndexOp::create(b, start), lanes,
+                  splits && lanes > 1});
         start += lanes;
       }
     return;
