@@ -83,6 +83,15 @@ static linalg::GenericOp elementwise(
       });
 }
 
+/// A copy between memrefs. Other than a linalg.copy it keeps what it is marked
+/// with when named operations are made general.
+static Operation *copyRows(ImplicitLocOpBuilder &b, Value from, Value to) {
+  return elementwise(b, from, b.getMultiDimIdentityMap(rankOf(from)), to,
+                     [](ImplicitLocOpBuilder &, ValueRange arguments) {
+                       return SmallVector<Value>{arguments.front()};
+                     });
+}
+
 //===----------------------------------------------------------------------===//
 // table
 //===----------------------------------------------------------------------===//
@@ -252,10 +261,15 @@ static Value insert(ImplicitLocOpBuilder &b, Value part, const Sized &whole,
                                        box.sizes, box.strides);
 }
 
-/// Marks `part`, which writes `written` of the channels of `op`, as streaming
-/// where `op` is: with the alignment of what it writes of each row.
-static void handOnStreaming(ApplyOp op, Operation *part,
-                            ArrayRef<Channels> written) {
+/// What the operations that `op` on memrefs becomes have in common: they go
+/// over the same rows, and where `op` streams they do, with the alignment that
+/// the ranges of channels they write, `written`, have in each row.
+static void markParts(ApplyOp op, ArrayRef<Operation *> parts,
+                      ArrayRef<Channels> written) {
+  Builder b(op.getContext());
+  if (parts.size() > 1)
+    for (Operation *part : parts)
+      part->setAttr(RopeDialect::getRowsAttrName(), b.getUnitAttr());
   auto attr =
       op->getAttrOfType<IntegerAttr>(RopeDialect::getStreamingAttrName());
   if (!attr || attr.getValue().getSignificantBits() > 64 || attr.getInt() <= 0)
@@ -268,8 +282,9 @@ static void handOnStreaming(ApplyOp op, Operation *part,
     int64_t bits = floatElement(op.getInit()).getWidth();
     alignment = std::gcd(alignment, *start * bits / 8);
   }
-  part->setAttr(RopeDialect::getStreamingAttrName(),
-                IntegerAttr::get(attr.getType(), alignment));
+  for (Operation *part : parts)
+    part->setAttr(RopeDialect::getStreamingAttrName(),
+                  b.getI64IntegerAttr(alignment));
 }
 
 static OpFoldResult add(ImplicitLocOpBuilder &b, OpFoldResult x,
@@ -308,10 +323,11 @@ FailureOr<SmallVector<Value>> ApplyOp::decomposeOperation(OpBuilder &builder) {
   if (hasNoPairs(*this)) {
     if (!onTensors && getX() == getInit())
       return SmallVector<Value>();
-    auto copy = linalg::CopyOp::create(b, getX(), getInit());
-    if (!onTensors)
-      handOnStreaming(*this, copy, {});
-    return SmallVector<Value>(copy->getResults());
+    if (onTensors)
+      return SmallVector<Value>(
+          linalg::CopyOp::create(b, getX(), getInit())->getResults());
+    markParts(*this, copyRows(b, getX(), getInit()), {});
+    return SmallVector<Value>();
   }
   OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
   OpFoldResult offset = b.getIndexAttr(getOffset());
@@ -335,6 +351,7 @@ FailureOr<SmallVector<Value>> ApplyOp::decomposeOperation(OpBuilder &builder) {
   Channels writeFirst = first(getWrittenPairing());
   Channels writeSecond = second(getWrittenPairing());
 
+  SmallVector<Operation *> parts;
   // The channels that are not rotated, as runs.
   SmallVector<Channels> kept;
   auto keep = [&](OpFoldResult begin, OpFoldResult end) {
@@ -354,10 +371,8 @@ FailureOr<SmallVector<Value>> ApplyOp::decomposeOperation(OpBuilder &builder) {
           linalg::CopyOp::create(b, getX(), getInit())->getResult(0);
   } else if (getX() != getInit()) {
     for (const Channels &channels : kept)
-      handOnStreaming(*this,
-                      linalg::CopyOp::create(b, slice(b, x, channels),
-                                             slice(b, destination, channels)),
-                      channels);
+      parts.push_back(
+          copyRows(b, slice(b, x, channels), slice(b, destination, channels)));
   }
 
   int64_t rank = rankOf(getX());
@@ -402,7 +417,10 @@ FailureOr<SmallVector<Value>> ApplyOp::decomposeOperation(OpBuilder &builder) {
     SmallVector<Channels> written = {writeFirst};
     if (getWrittenPairing() == Pairing::half)
       written.push_back(writeSecond);
-    handOnStreaming(*this, rotated, written);
+    if (!parts.empty())
+      written.append(kept);
+    parts.push_back(rotated);
+    markParts(*this, parts, written);
     return SmallVector<Value>();
   }
   destination.value = insert(b, rotated.getResult(0), destination, writeFirst);

@@ -110,10 +110,19 @@ public:
         vectorBits(options.vectorBits), registers(options.registers),
         hasBF16(options.avx512BF16) {}
 
-  LogicalResult run();
+  /// Fails where the operation cannot be vectorized.
+  LogicalResult analyze();
+
+  /// Whether rows are written around the cache.
+  bool isStreaming() const { return streaming; }
+  void setPlain() { streaming = 0; }
+
+  /// Replaces operations that have gone through analyze() and have the same
+  /// outer loops; the last one of them is `before`.
+  static void emit(MutableArrayRef<std::unique_ptr<Vectorizer>> all,
+                   Operation *before);
 
 private:
-  LogicalResult analyze();
   void findPartners();
   void findConversions();
   void findForm();
@@ -121,7 +130,9 @@ private:
   bool isWords(const Access &access) const;
   Value widen(Access &even, Access &odd);
   void loadAt(int64_t depth, const RowPart &part, PartValues &values);
-  void emitLoops(int64_t depth);
+  void start(Operation *before);
+  static void emitLoops(MutableArrayRef<std::unique_ptr<Vectorizer>> all,
+                        int64_t depth);
   void emitRow();
   void emitParts(ArrayRef<RowPart> parts, MutableArrayRef<PartValues> values);
   SmallVector<RowPart> staticParts(int64_t size);
@@ -481,11 +492,8 @@ Value Vectorizer::widen(Access &even, Access &odd) {
 // Loops
 //===----------------------------------------------------------------------===//
 
-LogicalResult Vectorizer::run() {
-  if (failed(analyze()))
-    return failure();
-  OpBuilder::InsertionGuard guard(rewriter);
-  b.setInsertionPoint(op);
+void Vectorizer::start(Operation *before) {
+  b.setInsertionPoint(before);
   body.start();
   sizes = getLoopSizes(op, b);
   for (Access &access : accesses)
@@ -500,9 +508,17 @@ LogicalResult Vectorizer::run() {
     for (SmallVector<Value> &values : loaded.back())
       values.resize(accesses.size());
   }
-  emitLoops(0);
-  rewriter.eraseOp(op);
-  return success();
+}
+
+void Vectorizer::emit(MutableArrayRef<std::unique_ptr<Vectorizer>> all,
+                      Operation *before) {
+  Vectorizer &first = *all.front();
+  OpBuilder::InsertionGuard guard(first.rewriter);
+  for (auto &one : all)
+    one->start(before);
+  emitLoops(all, 0);
+  for (auto &one : all)
+    first.rewriter.eraseOp(one->op);
 }
 
 /// The parts of a row that is unrolled; none where it is too long.
@@ -532,18 +548,29 @@ void Vectorizer::loadAt(int64_t depth, const RowPart &part,
       load(i, part, values);
 }
 
-void Vectorizer::emitLoops(int64_t depth) {
-  if (depth + 1 == op.getNumLoops())
-    return emitRow();
-  for (auto [part, values] : llvm::zip(unrolled, loaded))
-    loadAt(depth, part, values);
-  Value one = arith::ConstantIndexOp::create(b, 1);
-  auto loop = scf::ForOp::create(b, body.getZero(), sizes[depth], one);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(loop.getBody());
-  outer.push_back(loop.getInductionVar());
-  emitLoops(depth + 1);
-  outer.pop_back();
+void Vectorizer::emitLoops(MutableArrayRef<std::unique_ptr<Vectorizer>> all,
+                           int64_t depth) {
+  Vectorizer &first = *all.front();
+  if (depth + 1 == first.op.getNumLoops()) {
+    for (auto &one : all)
+      one->emitRow();
+    return;
+  }
+  for (auto &one : all)
+    for (auto [part, values] : llvm::zip(one->unrolled, one->loaded))
+      one->loadAt(depth, part, values);
+  Value step = arith::ConstantIndexOp::create(first.b, 1);
+  auto loop = scf::ForOp::create(first.b, first.body.getZero(),
+                                 first.sizes[depth], step);
+  for (auto &one : all) {
+    one->b.setInsertionPoint(loop.getBody()->getTerminator());
+    one->outer.push_back(loop.getInductionVar());
+  }
+  emitLoops(all, depth + 1);
+  for (auto &one : all) {
+    one->b.setInsertionPointAfter(loop);
+    one->outer.pop_back();
+  }
 }
 
 void Vectorizer::emitRow() {
@@ -637,7 +664,8 @@ void Vectorizer::emitParts(ArrayRef<RowPart> parts,
       if (streaming && element.isF16() && vectorBits >= 512 &&
           type.getElementType().isF32())
         value = roundToF16(value);
-      else if (type.getElementType() != element)
+      else if (isa<FloatType>(type.getElementType()) &&
+               type.getElementType() != element)
         value = arith::TruncFOp::create(b, type.clone(element), value);
       store(access, part, value);
     }
@@ -975,9 +1003,71 @@ void Vectorizer::storeJoined(ArrayRef<Joined> joined) {
 }
 
 LogicalResult
-rope::vectorizeElementwise(RewriterBase &rewriter, linalg::LinalgOp op,
+rope::vectorizeElementwise(RewriterBase &rewriter,
+                           ArrayRef<linalg::LinalgOp> ops,
                            const ElementwiseVectorization &options) {
-  return Vectorizer(rewriter, op, options).run();
+  SmallVector<std::unique_ptr<Vectorizer>> all;
+  for (linalg::LinalgOp op : ops) {
+    all.push_back(std::make_unique<Vectorizer>(rewriter, op, options));
+    if (failed(all.back()->analyze()))
+      return failure();
+  }
+  // Lines that are written around the cache in part only are slow.
+  if (!llvm::all_of(all, [](auto &one) { return one->isStreaming(); }))
+    for (auto &one : all)
+      one->setPlain();
+  Vectorizer::emit(all, ops.back());
+  return success();
+}
+
+/// What is read and written of `op` where these are subviews of as many
+/// dimensions, and all of its loops are parallel.
+static std::optional<std::pair<memref::SubViewOp, memref::SubViewOp>>
+findRows(linalg::LinalgOp op) {
+  if (!op->hasAttr(RopeDialect::getRowsAttrName()) ||
+      op.getNumLoops() != op.getNumParallelLoops() ||
+      op.getNumDpsInputs() == 0 || op.getNumDpsInits() == 0)
+    return std::nullopt;
+  auto find = [](OpOperand *operand) {
+    auto rows = operand->get().getDefiningOp<memref::SubViewOp>();
+    return rows && rows.getType().getRank() == rows.getSourceType().getRank()
+               ? rows
+               : memref::SubViewOp();
+  };
+  auto read = find(op.getDpsInputOperand(0));
+  auto written = find(op.getDpsInitOperand(0));
+  if (!read || !written)
+    return std::nullopt;
+  return std::pair(read, written);
+}
+
+/// `op` and those behind it that are parts of the same rope.apply: they read
+/// and write other channels of the same rows.
+static SmallVector<linalg::LinalgOp> findParts(linalg::LinalgOp op) {
+  SmallVector<linalg::LinalgOp> parts = {op};
+  auto rows = findRows(op);
+  auto areSame = [](memref::SubViewOp a, memref::SubViewOp b) {
+    auto agree = [](ArrayRef<OpFoldResult> a, ArrayRef<OpFoldResult> b) {
+      return isEqualConstantIntOrValueArray(a.drop_back(), b.drop_back());
+    };
+    return a.getSource() == b.getSource() &&
+           agree(a.getMixedOffsets(), b.getMixedOffsets()) &&
+           agree(a.getMixedSizes(), b.getMixedSizes()) &&
+           agree(a.getMixedStrides(), b.getMixedStrides());
+  };
+  for (Operation *next = op->getNextNode(); rows && next;
+       next = next->getNextNode()) {
+    auto part = dyn_cast<linalg::LinalgOp>(next);
+    if (!part && isMemoryEffectFree(next))
+      continue;
+    auto others = part ? findRows(part) : std::nullopt;
+    if (!others || part.getNumLoops() != op.getNumLoops() ||
+        !areSame(rows->first, others->first) ||
+        !areSame(rows->second, others->second))
+      break;
+    parts.push_back(part);
+  }
+  return parts;
 }
 
 /// Makes a copy between strided memrefs an elementwise operation: it would
@@ -1002,11 +1092,21 @@ struct Vectorize : rope::impl::VectorizeBase<Vectorize> {
     getOperation()->walk([](memref::CopyOp op) { expandCopy(op); });
     SmallVector<linalg::LinalgOp> ops;
     getOperation()->walk([&](linalg::LinalgOp op) { ops.push_back(op); });
+    ElementwiseVectorization elementwise = {vectorBits, registers, avx512BF16};
+    llvm::SmallPtrSet<Operation *, 16> done;
     for (linalg::LinalgOp op : ops) {
+      if (done.contains(op))
+        continue;
+      SmallVector<linalg::LinalgOp> parts = findParts(op);
+      SmallVector<Operation *> together(parts.begin(), parts.end());
+      if (parts.size() > 1 &&
+          succeeded(vectorizeElementwise(rewriter, parts, elementwise))) {
+        done.insert(together.begin(), together.end());
+        continue;
+      }
       if (succeeded(
               vectorizeContraction(rewriter, op, vectorBits, registers)) ||
-          succeeded(vectorizeElementwise(
-              rewriter, op, {vectorBits, registers, avx512BF16})) ||
+          succeeded(vectorizeElementwise(rewriter, op, elementwise)) ||
           succeeded(vectorizeTranspose(rewriter, op, vectorBits)) || !loops ||
           !op.hasPureBufferSemantics())
         continue;

@@ -41,7 +41,8 @@ def Rope_Dialect : Dialect {
     `rope.streaming` marks a `rope.apply` on memrefs whose result is not read
     soon: code for it may write around the cache. It is an integer, the alignment
     in bytes that the first channel of every row of the destination is known to
-    have. The destination then shares no memory with what is read.
+    have. The destination then shares no memory with what is read. `rope.rows`
+    marks the linalg operations that are parts of one `rope.apply`.
 
     Rules of the scaling attributes:
     - (scaling_c1) numbers are f64, finite and greater than zero;
@@ -67,6 +68,11 @@ def Rope_Dialect : Dialect {
     /// write around the cache: the alignment of the rows they write, in bytes.
     static constexpr ::llvm::StringLiteral getStreamingAttrName() {
       return "rope.streaming";
+    }
+    /// Marks linalg operations that follow each other and are the parts of one
+    /// rope.apply: row by row gives the same as one after the other.
+    static constexpr ::llvm::StringLiteral getRowsAttrName() {
+      return "rope.rows";
     }
   }];
 }

@@ -100,9 +100,11 @@ struct ElementwiseVectorization {
 
 /// Replaces a linalg operation on memrefs with an elementwise body and
 /// contiguous rows by loops over vectors: its innermost loop must be parallel,
-/// the outer ones may be reductions. Fails, and changes nothing, where it is
+/// the outer ones may be reductions. Several that are parallel, with the same
+/// outer loops, are done row by row. Fails, and changes nothing, where one is
 /// none.
-LogicalResult vectorizeElementwise(RewriterBase &rewriter, linalg::LinalgOp op,
+LogicalResult vectorizeElementwise(RewriterBase &rewriter,
+                                   ArrayRef<linalg::LinalgOp> ops,
                                    const ElementwiseVectorization &options);
 
 /// Replaces `op`, on memrefs, by loops over tiles for vectors of `vectorBits`

@@ -311,7 +311,9 @@ def Vectorize : Pass<"rope-vectorize"> {
     hold two elements, to nearest and even, with denormals: the even and the odd
     elements of a row become vectors of their own. Operands of i1 are read as
     bytes. Copies between strided memrefs count as elementwise
-    operations. Other linalg operations are left as they are.
+    operations. Other linalg operations are left as they are. Those that follow
+    each other with the attribute `rope.rows`, and write other channels of the same
+    rows, become one loop over these.
 
     An elementwise operation with the attribute `rope.streaming`, in a module
     whose `llvm.target_triple` is x86-64, is written around the cache: by
