@@ -86,9 +86,11 @@ static linalg::GenericOp elementwise(
 /// A copy between memrefs. Other than a linalg.copy it keeps what it is marked
 /// with when named operations are made general.
 static Operation *copyRows(ImplicitLocOpBuilder &b, Value from, Value to) {
+  FloatType element = floatElement(to);
   return elementwise(b, from, b.getMultiDimIdentityMap(rankOf(from)), to,
-                     [](ImplicitLocOpBuilder &, ValueRange arguments) {
-                       return SmallVector<Value>{arguments.front()};
+                     [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
+                       return SmallVector<Value>{
+                           toFloat(b, arguments.front(), element)};
                      });
 }
 

@@ -12,6 +12,10 @@
 // inner loops, such as a table's row for all heads, is read outside them and
 // stays in registers.
 //
+// The order of elements in vectors is what costs least to read and write: even
+// and odd ones apart where bf16 comes in words of two, that of shuffles within
+// 128 bits where pairs are interleaved. All operands of an operation follow it.
+//
 //===----------------------------------------------------------------------===//
 
 #include "Rope/IR/RopeDialect.h"
@@ -47,10 +51,15 @@ static constexpr int64_t kMaxUnrolled = 8;
 /// A line of the cache, in bytes.
 static constexpr int64_t kLine = 64;
 
-/// What streams is asked for this many bytes ahead.
+/// What streams is asked for this many bytes ahead. Pairs in halves of 64 f32
+/// that are written around the cache, of 84 MB on a Zen 5 whose copy of the
+/// same bytes does 48 GB/s: 33 GB/s without, 45 at 1 KB, 49 at 2 KB, and the
+/// copy's speed from 4 to 8 KB. Keeping what is read out of the outer caches
+/// (locality 0) changes nothing.
 static constexpr int64_t kPrefetchDistance = 4096;
 
-/// The narrowest non-temporal store of a vector, in bytes.
+/// The narrowest non-temporal store of a vector, in bytes. Rows written by it
+/// in order are as fast as by whole lines.
 static constexpr int64_t kNarrowestStreamed = 16;
 
 namespace {
@@ -576,8 +585,8 @@ void Vectorizer::emitLoops(MutableArrayRef<std::unique_ptr<Vectorizer>> all,
 void Vectorizer::emitRow() {
   int64_t size = staticSizes.back(), depth = op.getNumLoops() - 1;
   if (!unrolled.empty() || size == 0) {
-    // Stores that take turns with loads are faster than a row of them: of the
-    // copy's speed 1.0 instead of 0.75, f32 in halves of 64, on a Zen 5.
+    // Stores that take turns with loads are faster than a row of them: 0.95 of
+    // the copy's speed instead of 0.74, f32 in halves of 64, on a Zen 5.
     if (streaming) {
       for (auto [part, values] : llvm::zip(unrolled, loaded)) {
         loadAt(depth, part, values);

@@ -80,13 +80,13 @@ func.func @partial_in_place(%x: memref<8x128xf32>, %cos: memref<8x16xf32>, %sin:
 // CHECK-SAME: %[[X:arg[0-9]+]]: memref<8x12xf32>, %{{.*}}, %{{.*}}, %[[Y:arg[0-9]+]]: memref<8x12xf32>
 // CHECK: %[[A:.*]] = memref.subview %[[X]][0, 0] [8, 4] [1, 1]
 // CHECK: %[[B:.*]] = memref.subview %[[Y]][0, 0] [8, 4] [1, 1]
-// CHECK: linalg.copy ins(%[[A]] {{.*}} outs(%[[B]]
+// CHECK: linalg.generic {{.*}} ins(%[[A]] {{.*}} outs(%[[B]] {{.*}} attrs = {rope.rows} {
 // CHECK: memref.subview %[[X]][0, 10] [8, 2] [1, 1]
-// CHECK: linalg.copy
-// CHECK-NOT: linalg.copy
+// CHECK: linalg.generic {{.*}} attrs = {rope.rows} {
+// CHECK-NOT: linalg.generic
 // CHECK: %[[U:.*]] = memref.subview %[[X]][0, 4] [8, 3] [1, 2]
 // CHECK: %[[V:.*]] = memref.subview %[[X]][0, 5] [8, 3] [1, 2]
-// CHECK: linalg.generic {{.*}} ins(%[[U]], %[[V]]
+// CHECK: linalg.generic {{.*}} ins(%[[U]], %[[V]]{{.*}} attrs = {rope.rows} {
 func.func @trailing_interleaved(%x: memref<8x12xf32>, %cos: memref<8x3xf32>, %sin: memref<8x3xf32>, %y: memref<8x12xf32>) {
   rope.apply ins(%x, %cos, %sin : memref<8x12xf32>, memref<8x3xf32>, memref<8x3xf32>)
              outs(%y : memref<8x12xf32>)
@@ -99,9 +99,11 @@ func.func @trailing_interleaved(%x: memref<8x12xf32>, %cos: memref<8x3xf32>, %si
 // CHECK-LABEL: @proportional(
 // CHECK-SAME: %[[X:arg[0-9]+]]: memref<8x16xf32>
 // CHECK: memref.subview %[[X]][0, 2] [8, 6] [1, 1]
-// CHECK: linalg.copy
+// CHECK: linalg.generic
+// CHECK-NEXT: ^bb0(%[[KEPT:.*]]: f32, %{{.*}}: f32):
+// CHECK-NEXT: linalg.yield %[[KEPT]] : f32
 // CHECK: memref.subview %[[X]][0, 10] [8, 6] [1, 1]
-// CHECK: linalg.copy
+// CHECK: linalg.generic
 // CHECK: memref.subview %[[X]][0, 0] [8, 2] [1, 1]
 // CHECK: memref.subview %[[X]][0, 8] [8, 2] [1, 1]
 // CHECK: linalg.generic
@@ -272,7 +274,7 @@ func.func @frequencies() -> tensor<4xf64> {
 // the tables, holds for both: no channels are behind the head.
 
 // CHECK-LABEL: @head_known_by_destination(
-// CHECK-NOT: linalg.copy
+// CHECK-NOT: linalg.generic
 // CHECK-DAG: memref.subview %{{.*}}[0, 0] [8, 4] [1, 1] : memref<?x?xf32>
 // CHECK-DAG: memref.subview %{{.*}}[0, 4] [8, 4] [1, 1] : memref<?x?xf32>
 // CHECK-DAG: memref.subview %{{.*}}[0, 4] [8, 4] [1, 1] : memref<8x8xf32>
@@ -295,7 +297,10 @@ func.func @head_known_by_x(%x: tensor<8x8xf32>, %t: tensor<?x4xf32>, %y: tensor<
 // No pairs at all, which the sine knows.
 
 // CHECK-LABEL: @no_pairs_by_sine(
-// CHECK-NEXT: linalg.copy
+// CHECK-NEXT: linalg.generic {{.*}} ins(%{{.*}} : memref<8x8xf32>) outs(%{{.*}} : memref<8x8xf32>) {
+// CHECK-NEXT: ^bb0(%[[KEPT:.*]]: f32, %{{.*}}: f32):
+// CHECK-NEXT: linalg.yield %[[KEPT]] : f32
+// CHECK-NEXT: }
 // CHECK-NEXT: return
 func.func @no_pairs_by_sine(%x: memref<8x8xf32>, %cos: memref<?x?xf32>, %sin: memref<8x0xf32>, %y: memref<8x8xf32>) {
   rope.apply ins(%x, %cos, %sin : memref<8x8xf32>, memref<?x?xf32>, memref<8x0xf32>) outs(%y : memref<8x8xf32>)
@@ -310,5 +315,56 @@ func.func @no_pairs_by_sine(%x: memref<8x8xf32>, %cos: memref<?x?xf32>, %sin: me
 func.func @no_positions(%p: memref<2x0xi64>, %f: memref<2xf64>, %cos: memref<?x2xf32>, %sin: memref<?x2xf32>) {
   rope.table ins(%p, %f : memref<2x0xi64>, memref<2xf64>) outs(%cos, %sin : memref<?x2xf32>, memref<?x2xf32>)
              {axes = array<i64: 0, 1>}
+  return
+}
+
+//===----------------------------------------------------------------------===//
+// Written around the cache
+//===----------------------------------------------------------------------===//
+
+// All parts know how what they write is aligned: 64 and 32 channels of bf16 from
+// the rows' starts, which are aligned to 64 bytes.
+
+// CHECK-LABEL: @streaming(
+// CHECK-COUNT-2: linalg.generic {{.*}} attrs = {rope.rows, rope.streaming = 64 : i64}
+func.func @streaming(%x: memref<8x128xbf16>, %t: memref<8x32xf32>, %y: memref<8x128xbf16>) {
+  rope.apply ins(%x, %t, %t : memref<8x128xbf16>, memref<8x32xf32>, memref<8x32xf32>) outs(%y : memref<8x128xbf16>)
+             {pairing = #rope.pairing<half>, position_dims = array<i64: 0>, rope.streaming = 64 : i64}
+  return
+}
+
+// The second half starts at 80 bytes.
+
+// CHECK-LABEL: @streaming_40(
+// CHECK: linalg.generic {{.*}} attrs = {rope.streaming = 16 : i64}
+func.func @streaming_40(%x: memref<8x80xbf16>, %t: memref<8x40xf32>, %y: memref<8x80xbf16>) {
+  rope.apply ins(%x, %t, %t : memref<8x80xbf16>, memref<8x40xf32>, memref<8x40xf32>) outs(%y : memref<8x80xbf16>)
+             {pairing = #rope.pairing<half>, position_dims = array<i64: 0>, rope.streaming = 32 : i64}
+  return
+}
+
+// Interleaved pairs are written as one row, from its start.
+
+// CHECK-LABEL: @streaming_interleaved(
+// CHECK: linalg.generic {{.*}} attrs = {rope.streaming = 32 : i64}
+func.func @streaming_interleaved(%x: memref<8x80xbf16>, %t: memref<8x40xf32>, %y: memref<8x80xbf16>) {
+  rope.apply ins(%x, %t, %t : memref<8x80xbf16>, memref<8x40xf32>, memref<8x40xf32>) outs(%y : memref<8x80xbf16>)
+             {pairing = #rope.pairing<interleaved>, position_dims = array<i64: 0>, rope.streaming = 32 : i64}
+  return
+}
+
+// Nothing is known of where the second half starts, nor of an alignment that is
+// none.
+
+// CHECK-LABEL: @not_streaming(
+// CHECK-NOT: rope.streaming
+// CHECK: return
+func.func @not_streaming(%x: memref<8x?xf32>, %t: memref<8x?xf32>, %y: memref<8x?xf32>, %z: memref<8x8xf32>, %u: memref<8x4xf32>) {
+  rope.apply ins(%x, %t, %t : memref<8x?xf32>, memref<8x?xf32>, memref<8x?xf32>) outs(%y : memref<8x?xf32>)
+             {pairing = #rope.pairing<half>, position_dims = array<i64: 0>, rope.streaming = 64 : i64}
+  rope.apply ins(%z, %u, %u : memref<8x8xf32>, memref<8x4xf32>, memref<8x4xf32>) outs(%z : memref<8x8xf32>)
+             {pairing = #rope.pairing<half>, position_dims = array<i64: 0>, rope.streaming = -64 : i64}
+  rope.apply ins(%z, %u, %u : memref<8x8xf32>, memref<8x4xf32>, memref<8x4xf32>) outs(%z : memref<8x8xf32>)
+             {pairing = #rope.pairing<half>, position_dims = array<i64: 0>, rope.streaming}
   return
 }

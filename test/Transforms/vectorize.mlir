@@ -1,4 +1,4 @@
-// RUN: rope-opt %s --pass-pipeline='builtin.module(func.func(convert-rope-to-linalg,rope-vectorize{vector-bits=512}),canonicalize,cse)' | FileCheck %s
+// RUN: rope-opt %s --pass-pipeline='builtin.module(func.func(convert-rope-to-linalg,rope-vectorize{vector-bits=512 registers=32}),canonicalize,cse)' | FileCheck %s
 // RUN: rope-opt %s --pass-pipeline='builtin.module(func.func(convert-rope-to-linalg,rope-vectorize{vector-bits=128}),canonicalize,cse)' | FileCheck %s --check-prefix=NARROW
 
 #id = affine_map<(d0, d1) -> (d0, d1)>
@@ -31,14 +31,20 @@ func.func @half(%x: memref<?x8x64xf32, strided<[?, ?, 1], offset: ?>>, %cos: mem
   return
 }
 
-// Interleaved pairs are read and written as one vector, and taken apart in
-// registers: as integers, which shuffle in one instruction.
+// Interleaved pairs are turned side by side where every number of the table fits
+// the registers twice: a product with the cosines, and one of the swapped pairs
+// with the sines, whose sign alternates.
 
 // CHECK-LABEL: @interleaved(
-// CHECK: vector.load %{{.*}} : memref<?x?x32xf32, {{.*}}>, vector<32xf32>
-// CHECK: vector.deinterleave %{{.*}} -> vector<16x
-// CHECK-NOT: memref.load
-// CHECK: vector.interleave %{{.*}} -> vector<32x
+// CHECK: %[[COS:.*]] = vector.load %{{.*}} : memref<?x16xf32>, vector<16xf32>
+// CHECK: vector.interleave %[[COS]], %[[COS]] : vector<16xf32> -> vector<32xf32>
+// CHECK: %[[SIN:.*]] = vector.load %{{.*}} : memref<?x16xf32>, vector<16xf32>
+// CHECK: %[[MINUS:.*]] = arith.negf %[[SIN]]
+// CHECK: vector.interleave %[[MINUS]], %[[SIN]] : vector<16xf32> -> vector<32xf32>
+// CHECK: scf.for
+// CHECK: %[[X:.*]] = vector.load %{{.*}} : memref<?x?x32xf32, {{.*}}>, vector<32xf32>
+// CHECK: vector.shuffle %[[X]], %[[X]] [1, 0, 3, 2, 5, 4,
+// CHECK-NOT: vector.load
 // CHECK: vector.store %{{.*}} : memref<?x?x32xf32, {{.*}}>, vector<32xf32>
 // CHECK-NOT: linalg
 // CHECK: return
@@ -50,18 +56,127 @@ func.func @interleaved(%x: memref<?x?x64xf32, strided<[?, ?, 1], offset: ?>>, %c
   return
 }
 
+// The inverse takes the sine from the odd ones.
+
+// CHECK-LABEL: @interleaved_inverse(
+// CHECK: %[[MINUS:.*]] = arith.negf %[[SIN:.*]] :
+// CHECK: vector.interleave %[[SIN]], %[[MINUS]]
+func.func @interleaved_inverse(%x: memref<4x8x32xf32>, %t: memref<4x16xf32>, %y: memref<4x8x32xf32>) {
+  rope.apply ins(%x, %t, %t : memref<4x8x32xf32>, memref<4x16xf32>, memref<4x16xf32>) outs(%y : memref<4x8x32xf32>)
+             {pairing = #rope.pairing<interleaved>, position_dims = array<i64: 0>, transpose}
+  return
+}
+
+// Where the table changes with every row, pairs are taken apart and put together
+// in registers: by shuffles within 128 bits, which give them in an order that the
+// table is brought into. In vectors of 128 bits this is the order in memory.
+
+// CHECK-LABEL: @interleaved_rows(
+// CHECK: %[[X:.*]] = vector.load %{{.*}} : memref<4x32xf32>, vector<32xf32>
+// CHECK: %[[BITS:.*]] = vector.bitcast %[[X]] : vector<32xf32> to vector<32xi32>
+// CHECK: vector.shuffle %[[BITS]], %[[BITS]] [0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30]
+// CHECK: vector.shuffle %[[BITS]], %[[BITS]] [1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31]
+// CHECK: vector.load %{{.*}} : memref<4x16xf32>, vector<16xf32>
+// CHECK: vector.shuffle %{{.*}} [0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15]
+// CHECK: vector.shuffle %{{.*}} [0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29, 2, 18, 3, 19,
+// CHECK: vector.store %{{.*}} : memref<4x32xf32>, vector<32xf32>
+// NARROW-LABEL: @interleaved_rows(
+// NARROW: vector.deinterleave
+// NARROW: vector.interleave
+func.func @interleaved_rows(%x: memref<4x32xf32>, %cos: memref<4x16xf32>, %sin: memref<4x16xf32>) {
+  rope.apply ins(%x, %cos, %sin : memref<4x32xf32>, memref<4x16xf32>, memref<4x16xf32>) outs(%x : memref<4x32xf32>)
+             {pairing = #rope.pairing<interleaved>, position_dims = array<i64: 0>}
+  return
+}
+
+// Channels that are kept are copied in the same loop, and those of 16 bits by
+// vectors of as many as fill a register.
+
+// CHECK-LABEL: @partial(
+// CHECK: scf.for
+// CHECK: vector.load %{{.*}} : memref<4x32xf16, {{.*}}>, vector<32xf16>
+// CHECK: vector.store %{{.*}} : memref<4x32xf16, {{.*}}>, vector<32xf16>
+// CHECK: arith.mulf
+// CHECK-NOT: scf.for
+// CHECK: return
+func.func @partial(%x: memref<4x64xf16>, %t: memref<4x16xf32>, %y: memref<4x64xf16>) {
+  rope.apply ins(%x, %t, %t : memref<4x64xf16>, memref<4x16xf32>, memref<4x16xf32>) outs(%y : memref<4x64xf16>)
+             {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  return
+}
+
 // As many lanes as the numbers of the result fill a register, 16-bit ones being
-// computed in 32 bits: 16 of bf16, 8 of f64.
+// computed in 32 bits. bf16 are taken from words: the even ones are the lower
+// halves, the odd ones the upper halves, and the table is taken apart alike.
 
 // CHECK-LABEL: @narrow_elements(
-// CHECK: vector.load %{{.*}} : memref<4x32xbf16, {{.*}}>, vector<16xbf16>
-// CHECK: arith.extf %{{.*}} : vector<16xbf16> to vector<16xf32>
-// CHECK: arith.truncf %{{.*}} : vector<16xf32> to vector<16xbf16>
+// CHECK: %[[X:.*]] = vector.load %{{.*}} : memref<4x32xbf16, {{.*}}>, vector<32xbf16>
+// CHECK: %[[WORDS:.*]] = vector.bitcast %[[X]] : vector<32xbf16> to vector<16xi32>
+// CHECK: %[[EVEN:.*]] = arith.shli %[[WORDS]], %{{.*}} : vector<16xi32>
+// CHECK: %[[ODD:.*]] = arith.andi %[[WORDS]], %{{.*}} : vector<16xi32>
+// CHECK: arith.bitcast %[[EVEN]] : vector<16xi32> to vector<16xf32>
+// CHECK: arith.bitcast %[[ODD]] : vector<16xi32> to vector<16xf32>
+// CHECK: vector.deinterleave %{{.*}} : vector<32xi32> -> vector<16xi32>
 // CHECK-NOT: linalg
+// CHECK: arith.cmpf uno
+// CHECK: %[[LOW:.*]] = arith.shrui
+// CHECK: arith.cmpf uno
+// CHECK: %[[HIGH:.*]] = arith.andi
+// CHECK: %[[BOTH:.*]] = arith.ori %[[LOW]], %[[HIGH]]
+// CHECK: %[[Y:.*]] = vector.bitcast %[[BOTH]] : vector<16xi32> to vector<32xbf16>
+// CHECK: vector.store %[[Y]]
 // CHECK: return
 func.func @narrow_elements(%x: memref<4x64xbf16>, %t: memref<4x32xf32>) {
   rope.apply ins(%x, %t, %t : memref<4x64xbf16>, memref<4x32xf32>, memref<4x32xf32>) outs(%x : memref<4x64xbf16>)
              {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  return
+}
+
+// What a row has left is split as well, down to one element.
+
+// CHECK-LABEL: @narrow_rest(
+// CHECK: vector.load %{{.*}}, vector<16xbf16>
+// CHECK: vector.load %{{.*}}, vector<2xbf16>
+// CHECK: vector.load %{{.*}}, vector<1xbf16>
+// CHECK: arith.extf %{{.*}} : vector<1xbf16> to vector<1xf32>
+// CHECK: arith.truncf %{{.*}} : vector<1xf32> to vector<1xbf16>
+// CHECK: return
+func.func @narrow_rest(%x: memref<4x19xbf16>, %y: memref<4x19xbf16>) {
+  linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]} ins(%x : memref<4x19xbf16>) outs(%y : memref<4x19xbf16>) {
+  ^bb0(%a: bf16, %o: bf16):
+    %0 = arith.extf %a : bf16 to f32
+    %1 = arith.addf %0, %0 : f32
+    %2 = arith.truncf %1 : f32 to bf16
+    linalg.yield %2 : bf16
+  }
+  return
+}
+
+// Not where the row is counted, or the body does more with bf16.
+
+// CHECK-LABEL: @narrow_counted(
+// CHECK: arith.truncf {{.*}} : vector<16xf32> to vector<16xbf16>
+// CHECK: arith.truncf {{.*}} : vector<16xf32> to vector<16xbf16>
+// CHECK: arith.select {{.*}} : vector<16x{{.*}}bf16>
+func.func @narrow_counted(%x: memref<4x32xbf16>, %y: memref<4x32xbf16>, %c: i1) {
+  linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]} ins(%x : memref<4x32xbf16>) outs(%y : memref<4x32xbf16>) {
+  ^bb0(%a: bf16, %o: bf16):
+    %i = linalg.index 1 : index
+    %ii = arith.index_cast %i : index to i32
+    %f = arith.sitofp %ii : i32 to f32
+    %0 = arith.extf %a : bf16 to f32
+    %1 = arith.addf %0, %f : f32
+    %2 = arith.truncf %1 : f32 to bf16
+    linalg.yield %2 : bf16
+  }
+  linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]} ins(%x : memref<4x32xbf16>) outs(%y : memref<4x32xbf16>) {
+  ^bb0(%a: bf16, %o: bf16):
+    %0 = arith.extf %a : bf16 to f32
+    %1 = arith.addf %0, %0 : f32
+    %2 = arith.truncf %1 : f32 to bf16
+    %3 = arith.select %c, %2, %a : bf16
+    linalg.yield %3 : bf16
+  }
   return
 }
 
