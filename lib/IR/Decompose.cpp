@@ -274,10 +274,12 @@ static void markParts(ApplyOp op, ArrayRef<Operation *> parts,
       part->setAttr(RopeDialect::getRowsAttrName(), b.getUnitAttr());
   auto attr =
       op->getAttrOfType<IntegerAttr>(RopeDialect::getStreamingAttrName());
-  if (!attr || attr.getValue().getSignificantBits() > 64 || attr.getInt() <= 0)
+  if (!attr || attr.getValue().getSignificantBits() > 64 || attr.getInt() < 0)
     return;
   int64_t alignment = attr.getInt();
   for (const Channels &channels : written) {
+    if (alignment == 0)
+      break;
     std::optional<int64_t> start = getConstantIntValue(channels.start);
     if (!start)
       return;

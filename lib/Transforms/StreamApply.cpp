@@ -121,29 +121,19 @@ static bool isKnownToMoveLess(Operation *loop, uint64_t bytes) {
   return most < bytes;
 }
 
-/// Why `apply` never writes past the caches, or nothing, and then the alignment
-/// of its rows.
+/// Why there is nothing to choose for `apply`, or nothing.
 static std::optional<std::string> whyPlain(ApplyOp apply, Value x, Value y,
-                                           int64_t minBytes,
-                                           int64_t &alignment) {
+                                           int64_t minBytes) {
   if (!x || !y)
     return "the arrays that it reads and writes are not known";
-  if (apply.getX() == apply.getInit() || x == y)
-    return "it is in place";
   auto type = cast<MemRefType>(apply.getInit().getType());
   SmallVector<int64_t> strides;
   int64_t offset;
   if (failed(type.getStridesAndOffset(strides, offset)) || strides.empty() ||
       strides.back() != 1)
     return "rows are not contiguous";
-  int64_t head = type.getShape().back();
-  if (ShapedType::isDynamic(head))
+  if (ShapedType::isDynamic(type.getShape().back()))
     return "the size of a head is not known";
-  int64_t row = head * getElementBytes(y);
-  alignment = std::min<int64_t>(row & -row, kLineBytes);
-  if (alignment < kMinBytes)
-    return "heads of " + std::to_string(row) + " bytes are no multiple of " +
-           std::to_string(kMinBytes);
   if (isKnownToMoveLess(getOutermostLoop(apply), minBytes))
     return "the arrays fit in a cache";
   return std::nullopt;
@@ -152,63 +142,89 @@ static std::optional<std::string> whyPlain(ApplyOp apply, Value x, Value y,
 LogicalResult rope::streamApply(RewriterBase &rewriter, ApplyOp apply,
                                 int64_t minBytes) {
   StringRef attribute = RopeDialect::getStreamingAttrName();
+  StringRef name = "rope-stream-apply";
   if (!apply.getResults().empty() || apply->hasAttr(attribute))
     return failure();
+  Location loc = apply.getLoc();
   Operation *outermost = getOutermostLoop(apply);
   Value x = findArray(apply.getX(), outermost);
   Value y = findArray(apply.getInit(), outermost);
-  int64_t alignment = 0;
-  if (std::optional<std::string> why =
-          whyPlain(apply, x, y, minBytes, alignment)) {
-    reportOther(apply, "rope-stream-apply", /*wasFused=*/false,
+  if (std::optional<std::string> why = whyPlain(apply, x, y, minBytes)) {
+    reportOther(apply, name, /*wasFused=*/false,
                 "stores go through the caches: " + *why);
     return rewriter.notifyMatchFailure(apply, *why);
   }
+  int64_t row = cast<MemRefType>(apply.getInit().getType()).getShape().back() *
+                getElementBytes(y);
+  int64_t alignment = std::min<int64_t>(row & -row, kLineBytes);
+  std::string large = "where the loop reads and writes " +
+                      std::to_string(minBytes) + " bytes or more";
+  bool canStream =
+      x != y && apply.getX() != apply.getInit() && alignment >= kMinBytes;
+  if (canStream)
+    reportOther(apply, name, /*wasFused=*/true,
+                "stores go past the caches " + large +
+                    ", rows of the result start at multiples of " +
+                    Twine(alignment) + " bytes, and x is not written over");
+  else
+    reportOther(apply, name, /*wasFused=*/true,
+                "x is read ahead " + large +
+                    "; stores go through the caches: " +
+                    (alignment < kMinBytes
+                         ? "heads of " + Twine(row) +
+                               " bytes are no multiple of " + Twine(kMinBytes)
+                         : Twine("it is in place")));
 
   OpBuilder::InsertionGuard guard(rewriter);
   rewriter.setInsertionPoint(outermost);
-  ImplicitLocOpBuilder b(apply.getLoc(), rewriter);
+  ImplicitLocOpBuilder b(loc, rewriter);
   auto constant = [&](int64_t value) -> Value {
     return arith::ConstantIndexOp::create(b, value);
   };
-  Array source(b, x), target(b, y);
   Value isLarge =
       arith::CmpIOp::create(b, arith::CmpIPredicate::uge,
                             buildMovedBytes(b, outermost), constant(minBytes));
-  Value isAligned = arith::CmpIOp::create(
-      b, arith::CmpIPredicate::eq,
-      arith::AndIOp::create(b, target.bits, constant(alignment - 1)),
-      constant(0));
-  Value isElsewhere = arith::CmpIOp::create(b, arith::CmpIPredicate::ne,
-                                            source.address, target.address);
-  Value streams = arith::AndIOp::create(
-      b, isLarge, arith::AndIOp::create(b, isAligned, isElsewhere));
+  Value streams;
+  if (canStream) {
+    Array source(b, x), target(b, y);
+    Value isAligned = arith::CmpIOp::create(
+        b, arith::CmpIPredicate::eq,
+        arith::AndIOp::create(b, target.bits, constant(alignment - 1)),
+        constant(0));
+    Value isElsewhere = arith::CmpIOp::create(b, arith::CmpIPredicate::ne,
+                                              source.address, target.address);
+    streams = arith::AndIOp::create(
+        b, isLarge, arith::AndIOp::create(b, isAligned, isElsewhere));
+  }
 
   rewriter.setInsertionPoint(apply);
-  auto branch = scf::IfOp::create(rewriter, apply.getLoc(), streams,
+  auto branch = scf::IfOp::create(rewriter, loc, isLarge,
                                   /*withElseRegion=*/true);
   rewriter.setInsertionPointToStart(branch.thenBlock());
-  rewriter.clone(*apply)->setAttr(attribute,
-                                  rewriter.getI64IntegerAttr(alignment));
+  if (canStream) {
+    auto inner = scf::IfOp::create(rewriter, loc, streams,
+                                   /*withElseRegion=*/true);
+    rewriter.setInsertionPointToStart(inner.thenBlock());
+    rewriter.clone(*apply)->setAttr(attribute,
+                                    rewriter.getI64IntegerAttr(alignment));
+    rewriter.setInsertionPointToStart(inner.elseBlock());
+  }
+  rewriter.clone(*apply)->setAttr(attribute, rewriter.getI64IntegerAttr(0));
   rewriter.moveOpBefore(apply, branch.elseBlock(), branch.elseBlock()->begin());
+  if (!canStream)
+    return success();
 
   // Others see what went past the caches only after a fence: one for each task.
-  bool isParallel = isa<scf::ForallOp, scf::ParallelOp>(outermost);
-  if (isParallel)
+  if (isa<scf::ForallOp, scf::ParallelOp>(outermost))
     rewriter.setInsertionPoint(outermost->getRegion(0).front().getTerminator());
   else
     rewriter.setInsertionPointAfter(outermost == apply ? branch : outermost);
-  auto end = scf::IfOp::create(rewriter, apply.getLoc(), streams,
+  auto end = scf::IfOp::create(rewriter, loc, streams,
                                /*withElseRegion=*/false);
   rewriter.setInsertionPointToStart(end.thenBlock());
-  LLVM::CallIntrinsicOp::create(rewriter, apply.getLoc(),
+  LLVM::CallIntrinsicOp::create(rewriter, loc,
                                 rewriter.getStringAttr("llvm.x86.sse.sfence"),
                                 ValueRange{});
-  reportOther(apply, "rope-stream-apply", /*wasFused=*/true,
-              "stores go past the caches where the loop reads and writes " +
-                  Twine(minBytes) +
-                  " bytes or more, rows of the result start at multiples of " +
-                  Twine(alignment) + " bytes, and x is not written over");
   return success();
 }
 

@@ -181,6 +181,8 @@ private:
   /// How rows are aligned that are written around the cache, in bytes; zero
   /// where they are not.
   int64_t streaming = 0;
+  /// What is read is asked for ahead.
+  bool prefetches = false;
   /// The induction variables of the outer loops so far.
   SmallVector<Value> outer;
   /// The parts of an unrolled row, and what is read for each so far.
@@ -416,7 +418,8 @@ void Vectorizer::findForm() {
   auto attr =
       op->getAttrOfType<IntegerAttr>(RopeDialect::getStreamingAttrName());
   if (attr && isStatic && triple.getArch() == llvm::Triple::x86_64 &&
-      attr.getValue().getSignificantBits() <= 64 && attr.getInt() > 0) {
+      attr.getValue().getSignificantBits() <= 64 && attr.getInt() >= 0) {
+    prefetches = true;
     streaming = std::min<int64_t>(attr.getInt() & -attr.getInt(), kLine);
     for (Value init : op.getDpsInits()) {
       Type element = getElementTypeOrSelf(init.getType());
@@ -812,7 +815,7 @@ void Vectorizer::load(unsigned index, const RowPart &part, PartValues &values) {
     return;
   }
   int64_t size = access.partner ? 2 * part.size : part.size;
-  if (streaming)
+  if (prefetches)
     prefetch(access, part, at, size);
   // Copies of 16-bit floats are stored as integers: see store().
   bool asIntegers = streaming && op.getBlock()->without_terminator().empty();

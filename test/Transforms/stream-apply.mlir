@@ -18,11 +18,19 @@ module attributes {llvm.target_triple = "x86_64-unknown-linux-gnu"} {
 // CHECK-DAG: arith.cmpi ne
 // CHECK: scf.forall
 // CHECK: scf.if
+// CHECK-NEXT: scf.if
 // CHECK-NEXT: rope.apply {{.*}} rope.streaming = 64 : i64}
+// CHECK-NEXT: } else {
+// CHECK-NEXT: rope.apply {{.*}} rope.streaming = 0 : i64}
+// CHECK-NEXT: }
 // CHECK-NEXT: } else {
 // CHECK-NEXT: rope.apply
 // CHECK-NOT: rope.streaming
-// CHECK: return
+// CHECK: scf.if
+// CHECK-NEXT: llvm.call_intrinsic "llvm.x86.sse.sfence"
+// CHECK-NEXT: }
+// CHECK-NEXT: }
+// CHECK-NEXT: return
 func.func @large(%x: memref<?x8x32xf32>, %c: memref<?x16xf32>, %s: memref<?x16xf32>, %y: memref<?x8x32xf32, strided<[?, ?, 1], offset: ?>>, %n: index) {
   scf.forall (%i) = (0) to (%n) step (4) {
     %xs = memref.subview %x[%i, 0, 0] [4, 8, 32] [1, 1, 1] : memref<?x8x32xf32> to memref<4x8x32xf32, strided<[256, 32, 1], offset: ?>>
@@ -46,24 +54,60 @@ func.func @halves_of_lines(%x: memref<?x80xbf16>, %c: memref<?x16xf32>, %y: memr
   return
 }
 
-// REMARK: stores go through the caches: it is in place
+// Read ahead only: in place, and rows that would be written in small pieces.
+
+// REMARK: x is read ahead where the loop reads and writes 1048576 bytes or more; stores go through the caches: it is in place
+// REMARK: x is read ahead where the loop reads and writes 1048576 bytes or more; stores go through the caches: heads of 24 bytes are no multiple of 32
+// CHECK-LABEL: @ahead(
+// CHECK: scf.if
+// CHECK-NEXT: rope.apply {{.*}} rope.streaming = 0 : i64}
+// CHECK-NEXT: } else {
+// CHECK-NEXT: rope.apply
+// CHECK: scf.if
+// CHECK-NEXT: rope.apply {{.*}} rope.streaming = 0 : i64}
+// CHECK-NEXT: } else {
+// CHECK-NEXT: rope.apply
+// CHECK-NOT: sfence
+// CHECK: return
+func.func @ahead(%x: memref<?x32xf32>, %c: memref<?x16xf32>, %odd: memref<?x6xf32>, %odds: memref<?x6xf32>, %t: memref<?x3xf32>) {
+  rope.apply ins(%x, %c, %c : memref<?x32xf32>, memref<?x16xf32>, memref<?x16xf32>)
+             outs(%x : memref<?x32xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  rope.apply ins(%odd, %t, %t : memref<?x6xf32>, memref<?x3xf32>, memref<?x3xf32>)
+             outs(%odds : memref<?x6xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  return
+}
+
+// Of a cache that is large and a part of it that is small the part counts.
+
+// CHECK-LABEL: @into_cache(
+// CHECK: %[[X:.*]] = arith.muli
+// CHECK: arith.minui
+// CHECK: scf.if
+func.func @into_cache(%x: memref<?x32xf32>, %c: memref<?x16xf32>, %cache: memref<1048576x32xf32>, %n: index) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  scf.for %i = %c0 to %n step %c1 {
+    %xs = memref.subview %x[%i, 0] [1, 32] [1, 1] : memref<?x32xf32> to memref<1x32xf32, strided<[32, 1], offset: ?>>
+    %cs = memref.subview %c[%i, 0] [1, 16] [1, 1] : memref<?x16xf32> to memref<1x16xf32, strided<[16, 1], offset: ?>>
+    %ys = memref.subview %cache[%i, 0] [1, 32] [1, 1] : memref<1048576x32xf32> to memref<1x32xf32, strided<[32, 1], offset: ?>>
+    rope.apply ins(%xs, %cs, %cs : memref<1x32xf32, strided<[32, 1], offset: ?>>, memref<1x16xf32, strided<[16, 1], offset: ?>>, memref<1x16xf32, strided<[16, 1], offset: ?>>)
+               outs(%ys : memref<1x32xf32, strided<[32, 1], offset: ?>>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  }
+  return
+}
+
 // REMARK: stores go through the caches: the arrays fit in a cache
 // REMARK: stores go through the caches: the size of a head is not known
-// REMARK: stores go through the caches: heads of 24 bytes are no multiple of 32
 // CHECK-LABEL: @left(
 // CHECK-NOT: scf.if
 // CHECK: return
-func.func @left(%x: memref<?x32xf32>, %c: memref<?x16xf32>, %small: memref<4096x16xf32>, %y: memref<?x?xf32>, %z: memref<?x?xf32>, %odd: memref<?x6xf32>, %odds: memref<?x6xf32>, %t: memref<?x3xf32>) {
-  rope.apply ins(%x, %c, %c : memref<?x32xf32>, memref<?x16xf32>, memref<?x16xf32>)
-             outs(%x : memref<?x32xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+func.func @left(%c: memref<?x16xf32>, %small: memref<4096x16xf32>, %y: memref<?x?xf32>, %z: memref<?x?xf32>) {
   %e = memref.alloc() : memref<4096x16xf32>
   %t8 = memref.alloc() : memref<4096x8xf32>
   rope.apply ins(%small, %t8, %t8 : memref<4096x16xf32>, memref<4096x8xf32>, memref<4096x8xf32>)
              outs(%e : memref<4096x16xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
   rope.apply ins(%y, %c, %c : memref<?x?xf32>, memref<?x16xf32>, memref<?x16xf32>)
              outs(%z : memref<?x?xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
-  rope.apply ins(%odd, %t, %t : memref<?x6xf32>, memref<?x3xf32>, memref<?x3xf32>)
-             outs(%odds : memref<?x6xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
   return
 }
 }

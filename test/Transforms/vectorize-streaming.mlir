@@ -8,7 +8,7 @@
 module attributes {llvm.target_triple = "x86_64-unknown-linux-gnu"} {
 
 // Stores take turns with loads. What is read is asked for 4 KB ahead, the table
-// is not. A fence stands behind all.
+// is not.
 
 // CHECK-LABEL: @half(
 // CHECK-SAME: %{{.*}}, %[[T:[a-z0-9]+]]: memref<?x32xf32>
@@ -30,7 +30,6 @@ module attributes {llvm.target_triple = "x86_64-unknown-linux-gnu"} {
 // CHECK-COUNT-2: vector.store {{.*}} {alignment = 64 : i64, nontemporal = true} : {{.*}}, vector<16xf32>
 // CHECK-NEXT: }
 // CHECK-NEXT: }
-// CHECK-NEXT: llvm.call_intrinsic "llvm.x86.sse.sfence"() : () -> ()
 // CHECK-NEXT: return
 func.func @half(%x: memref<?x8x64xf32>, %t: memref<?x32xf32>, %y: memref<?x8x64xf32>) {
   rope.apply ins(%x, %t, %t : memref<?x8x64xf32>, memref<?x32xf32>, memref<?x32xf32>) outs(%y : memref<?x8x64xf32>)
@@ -110,7 +109,6 @@ func.func @aligned_to_16(%x: memref<4x80xf32>, %t: memref<4x40xf32>, %y: memref<
 // All parts of a row at once, whose lines are written in full then.
 
 // CHECK-LABEL: @partial(
-// CHECK-NOT: sfence
 // CHECK: scf.for
 // CHECK: vector.load %{{.*}} : memref<4x48xi16, {{.*}}>, vector<32xi16>
 // CHECK: vector.load %{{.*}} : memref<4x48xi16, {{.*}}>, vector<16xi16>
@@ -118,8 +116,7 @@ func.func @aligned_to_16(%x: memref<4x80xf32>, %t: memref<4x40xf32>, %y: memref<
 // CHECK-NOT: scf.for
 // CHECK: arith.mulf
 // CHECK: vector.store %{{.*}} {alignment = 32 : i64, nontemporal = true}
-// CHECK: llvm.call_intrinsic "llvm.x86.sse.sfence"
-// CHECK-NEXT: return
+// CHECK: return
 func.func @partial(%x: memref<4x80xf16>, %t: memref<4x16xf32>, %y: memref<4x80xf16>) {
   rope.apply ins(%x, %t, %t : memref<4x80xf16>, memref<4x16xf32>, memref<4x16xf32>) outs(%y : memref<4x80xf16>)
              {pairing = #rope.pairing<half>, position_dims = array<i64: 0>, rope.streaming = 32 : i64}
@@ -130,20 +127,31 @@ func.func @partial(%x: memref<4x80xf16>, %t: memref<4x16xf32>, %y: memref<4x80xf
 // What is not
 //===----------------------------------------------------------------------===//
 
-// Rows that are not aligned, of a part that is not whole in 16 bytes, or of a
-// size that is not known; alignments that are none.
+// Zero, rows that are not aligned, or of a part that is not whole in 16 bytes:
+// read ahead and written as others are.
 
-// CHECK-LABEL: @plain(
+// CHECK-LABEL: @ahead(
 // CHECK-NOT: nontemporal
-// CHECK-NOT: prefetch
-// CHECK-NOT: sfence
+// CHECK-COUNT-11: memref.prefetch
+// CHECK-NOT: nontemporal
 // CHECK: return
-func.func @plain(%a: memref<4x64xf32>, %b: memref<4x38xf32>, %c: memref<4x?xf32>, %t: memref<4x32xf32>, %u: memref<4x16xf32>,
-                 %v: memref<4x?xf32>, %y: memref<4x64xf32>, %z: memref<4x38xf32>, %w: memref<4x?xf32>) {
+func.func @ahead(%a: memref<4x64xf32>, %b: memref<4x38xf32>, %t: memref<4x32xf32>, %u: memref<4x16xf32>, %y: memref<4x64xf32>, %z: memref<4x38xf32>) {
+  rope.apply ins(%a, %t, %t : memref<4x64xf32>, memref<4x32xf32>, memref<4x32xf32>) outs(%a : memref<4x64xf32>)
+             {pairing = #rope.pairing<half>, position_dims = array<i64: 0>, rope.streaming = 0 : i64}
   rope.apply ins(%a, %t, %t : memref<4x64xf32>, memref<4x32xf32>, memref<4x32xf32>) outs(%y : memref<4x64xf32>)
              {pairing = #rope.pairing<half>, position_dims = array<i64: 0>, rope.streaming = 8 : i64}
   rope.apply ins(%b, %u, %u : memref<4x38xf32>, memref<4x16xf32>, memref<4x16xf32>) outs(%z : memref<4x38xf32>)
              {pairing = #rope.pairing<half>, position_dims = array<i64: 0>, rope.streaming = 64 : i64}
+  return
+}
+
+// Rows of a size that is not known; alignments that are none.
+
+// CHECK-LABEL: @plain(
+// CHECK-NOT: nontemporal
+// CHECK-NOT: prefetch
+// CHECK: return
+func.func @plain(%a: memref<4x64xf32>, %c: memref<4x?xf32>, %v: memref<4x?xf32>, %y: memref<4x64xf32>, %w: memref<4x?xf32>) {
   rope.apply ins(%c, %v, %v : memref<4x?xf32>, memref<4x?xf32>, memref<4x?xf32>) outs(%w : memref<4x?xf32>)
              {pairing = #rope.pairing<interleaved>, position_dims = array<i64: 0>, rope.streaming = 64 : i64}
   linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0, d1)>], iterator_types = ["parallel", "parallel"]}

@@ -41,7 +41,8 @@ def Rope_Dialect : Dialect {
     `rope.streaming` marks a `rope.apply` on memrefs whose result is not read
     soon: code for it may write around the cache. It is an integer, the alignment
     in bytes that the first channel of every row of the destination is known to
-    have. The destination then shares no memory with what is read. `rope.rows`
+    have. The destination then shares no memory with what is read. Zero says that
+    rows are not aligned, or are written over: code only reads ahead. `rope.rows`
     marks the linalg operations that are parts of one `rope.apply`.
 
     Rules of the scaling attributes:

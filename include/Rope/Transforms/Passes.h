@@ -36,10 +36,10 @@ namespace mlir::rope {
 LogicalResult tileApply(RewriterBase &rewriter, ArrayRef<ApplyOp> group,
                         const TileApplyOptions &options);
 
-/// Makes two of `apply`, on memrefs: one whose stores go past the caches, taken
-/// where arrays have `minBytes` together, rows are aligned and x is not written
-/// over, and one as it is. Fails, and changes nothing, where the first is never
-/// taken.
+/// Makes up to three of `apply`, on memrefs: for arrays that have `minBytes`
+/// together, one whose stores go past the caches, where rows are aligned and x
+/// is not written over, and one that reads x ahead; and one as it is. Fails,
+/// and changes nothing, where only the last could be taken.
 LogicalResult streamApply(RewriterBase &rewriter, ApplyOp apply,
                           int64_t minBytes);
 

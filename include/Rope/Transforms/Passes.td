@@ -61,24 +61,29 @@ def StreamApply : Pass<"rope-stream-apply"> {
     A store to a line that is not in a cache reads it first: a rotation of large
     arrays moves three bytes for each two that it should. Stores past the caches
     (non-temporal ones) do not, but are slower than others where the arrays fit
-    in a cache. This pass makes two of each `rope.apply` on memrefs,
+    in a cache. This pass makes three of each `rope.apply` on memrefs,
 
     ```mlir
     scf.if %large {
-      rope.apply .. {rope.streaming = 64 : i64}
+      scf.if %streams {
+        rope.apply .. {rope.streaming = 64 : i64}
+      } else {
+        rope.apply .. {rope.streaming = 0 : i64}
+      }
     } else {
       rope.apply ..
     }
     ```
 
-    and computes the condition in front of all loops: the arrays that x and the
-    result are parts of have many bytes, x is not the result, and all rows of
-    the result start at multiples of `rope.streaming` bytes, which is as many as
-    divide a row, at most 64. `rope-vectorize` makes the stores.
+    and computes the conditions in front of all loops. Where the arrays that x and the
+    result are parts of have many bytes, x is read ahead; where also x is not the
+    result, and all rows of the result start at multiples of `rope.streaming`
+    bytes, which is as many as divide a row, at most 64, stores go past the caches.
+    `rope-vectorize` makes the stores.
 
-    Rotations of heads whose size is not known, or no multiple of 32 bytes, and
-    arrays that are known to be small are left. Processors other than x86-64
-    are, too. A fence at the end of the task, or behind the loops, makes other
+    Rotations in place and of heads that are no multiple of 32 bytes have no first
+    form; those of heads whose size is not known, of arrays that are known to be
+    small, and for processors other than x86-64 are left. A fence at the end of the task, or behind the loops, makes other
     threads see what was written. A remark says what was done with each.
   }];
   let options = [
@@ -317,11 +322,12 @@ def Vectorize : Pass<"rope-vectorize"> {
 
     An elementwise operation with the attribute `rope.streaming`, in a module
     whose `llvm.target_triple` is x86-64, is written around the cache: by
-    non-temporal stores, with a fence behind them, and prefetches of what it reads
-    a distance ahead. The attribute is the alignment in bytes that the first
-    element of every row of its results is known to have, and says that these
-    share no memory with what is read; rows of a size that is
-    not static, or no multiple of 16 bytes, are written as others are.
+    non-temporal stores, and what it reads is prefetched a distance ahead. The
+    attribute is the alignment in bytes that the first element of every row of its
+    results is known to have, and says that these share no memory with what is
+    read; rows of a size that is not static, or no multiple of 16 bytes, are
+    written as others are, as are all where it is zero. The fence that such stores
+    need belongs to whoever sets the attribute.
   }];
   let options = [
     Option<"vectorBits", "vector-bits", "unsigned", /*default=*/"128",
