@@ -16,6 +16,7 @@
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/Passes.h"
+#include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
@@ -67,12 +68,14 @@ void rope::addHostStages(OpPassManager &pm, const SetTargetOptions &target,
                          bool parallel) {
   VectorizeOptions vectorize;
   TileAttentionOptions tile;
+  bool hasFMA = false;
   // A target that is not known is reported by the pass that sets it.
   if (llvm::Expected<TargetInfo> info = resolveTarget(
           target.targetTriple, target.targetCPU, target.targetFeatures)) {
     vectorize.vectorBits = tile.vectorBits = info->vectorBits;
     vectorize.registers = info->vectorRegisters;
     vectorize.avx512BF16 = info->avx512BF16;
+    hasFMA = info->hasFMA;
   } else {
     llvm::consumeError(info.takeError());
   }
@@ -88,6 +91,11 @@ void rope::addHostStages(OpPassManager &pm, const SetTargetOptions &target,
   pm.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass());
   vectorize.loops = true;
   pm.addNestedPass<func::FuncOp>(createVectorize(vectorize));
+  // Which product of two a sum takes in is decided here: LLVM's choice depends
+  // on the code around, so that a rotation in a fusion and one alone would
+  // differ.
+  if (hasFMA)
+    pm.addNestedPass<func::FuncOp>(math::createMathUpliftToFMA());
   // Conversions of whole rows are those of vectors.
   pm.addNestedPass<func::FuncOp>(createExpandBF16());
   pm.addPass(createCanonicalizerPass());
@@ -123,7 +131,7 @@ void rope::buildRopeToLLVMPipeline(OpPassManager &pm,
       llvm::consumeError(info.takeError());
   }
   pm.addNestedPass<func::FuncOp>(createStreamApply(stream));
-  addHostStages(pm, target, /*parallel=*/true);
+  addHostStages(pm, target, options.threads);
 }
 
 void rope::buildRopeOptimizePipeline(

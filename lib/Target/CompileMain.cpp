@@ -74,6 +74,11 @@ struct Options {
       "target-features",
       cl::desc("Features added to or taken from the CPU, or 'host'"),
       cl::value_desc("+a,-b"), cl::cat(category)};
+  cl::opt<bool> singleThreaded{
+      "single-threaded",
+      cl::desc("Run loops on the calling thread alone: nothing of the runtime "
+               "is needed then"),
+      cl::cat(category)};
   cl::opt<unsigned> optLevel{"O",
                              cl::Prefix,
                              cl::init(3),
@@ -259,7 +264,7 @@ static Error compile(Options &options, MLIRContext *context) {
     return file->commit();
   }
   if (failed(*api ? lowerToLLVM(*module, gpu, *target, options.optLevel)
-                  : lowerToLLVM(*module, *target)))
+                  : lowerToLLVM(*module, *target, !options.singleThreaded)))
     return createStringError("cannot lower '" + options.input +
                              "' to the llvm dialect");
 

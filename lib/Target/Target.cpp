@@ -120,7 +120,8 @@ static bool isLowered(ModuleOp module) {
   return lowered;
 }
 
-LogicalResult rope::lowerToLLVM(ModuleOp module, const TargetInfo &target) {
+LogicalResult rope::lowerToLLVM(ModuleOp module, const TargetInfo &target,
+                                bool threads) {
   if (isLowered(module))
     return success();
   PassManager pm(module->getContext());
@@ -128,6 +129,7 @@ LogicalResult rope::lowerToLLVM(ModuleOp module, const TargetInfo &target) {
   options.targetTriple = target.triple;
   options.targetCPU = target.cpu;
   options.targetFeatures = target.features;
+  options.threads = threads;
   buildRopeToLLVMPipeline(pm, options);
   return pm.run(module);
 }
@@ -320,7 +322,7 @@ rope::linkSharedLibrary(StringRef object, StringRef name,
         "' cannot hold the runtime, which is for '" + host.str() +
         "' here: write an object file with -o NAME.o, and link it with a "
         "librope-runtime.a that is built for '" +
-        target.triple + "'");
+        target.triple + "', or do without it by --single-threaded");
   // A driver knows where the system's libraries are. For another machine only
   // lld is sure to know the format; symbols of the C library then stay open.
   SmallVector<StringRef> linkers;

@@ -98,8 +98,10 @@ Expected<TargetInfo> mlir::rope::resolveTarget(StringRef triple, StringRef cpu,
     }
   }
   info.features = resolved.getString();
-  if (Triple(info.triple).isAArch64())
+  if (Triple(info.triple).isAArch64()) {
     info.vectorRegisters = 32;
+    info.hasFMA = true;
+  }
   if (Triple(info.triple).isX86()) {
     if (info.hasFeature("avx512f") && info.hasFeature("avx512vl")) {
       info.vectorBits = 512;
@@ -108,7 +110,10 @@ Expected<TargetInfo> mlir::rope::resolveTarget(StringRef triple, StringRef cpu,
     } else if (info.hasFeature("avx")) {
       info.vectorBits = 256;
     }
-    // STREAM
+    info.hasFMA = info.hasFeature("fma");
+    // The third cache of a group of cores, 32 MB, takes what leaves the second:
+    // a copy of 21 MB, read and written, by plain stores takes 0.66 of the time
+    // of one by stores past the caches, of 42 MB 1.4 times as long (Zen 5).
     if (StringRef(info.cpu).starts_with("znver"))
       info.streamingBytes = 32 << 20;
   }

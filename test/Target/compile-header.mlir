@@ -8,8 +8,8 @@
 // RUN: echo 'int main(void) { float s; long n = 2; int64_t r = count(5); rope_array_f32_1 a;' >> %t/use.c
 // RUN: echo '  a = make_rope_array_f32_1(&s, 1); n += (long)a.sizes[0]; a_b(1, 1, 1);' >> %t/use.c
 // RUN: echo '  return (int)(r - 6) + (int)(n - 3); }' >> %t/use.c
-// RUN: %host_cc -Wall -Wextra -Werror %t/use.c %t/object.o -lm -o %t/c && %t/c
-// RUN: %host_cxx -x c++ -Wall -Wextra -Werror %t/use.c -x none %t/object.o -lm -o %t/cxx && %t/cxx
+// RUN: %host_cc -Wall -Wextra -Werror %t/use.c %t/object.o %rope_lib_dir/librope-runtime.a -pthread -lm -o %t/c && %t/c
+// RUN: %host_cxx -x c++ -Wall -Wextra -Werror %t/use.c -x none %t/object.o %rope_lib_dir/librope-runtime.a -pthread -lm -o %t/cxx && %t/cxx
 
 // CHECK: #ifndef ROPE_HEADER_MY_HEADER_H
 

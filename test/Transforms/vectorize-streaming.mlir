@@ -7,13 +7,13 @@
 
 module attributes {llvm.target_triple = "x86_64-unknown-linux-gnu"} {
 
-// Stores take turns with loads. What is read is asked for 4 KB ahead, the table
+// Stores take turns with loads. What is read is asked for 8 KB ahead, the table
 // is not.
 
 // CHECK-LABEL: @half(
 // CHECK-SAME: %{{.*}}, %[[T:[a-z0-9]+]]: memref<?x32xf32>
-// CHECK-DAG: %[[LINE0:.*]] = arith.constant 1024 : index
-// CHECK-DAG: %[[LINE1:.*]] = arith.constant 1040 : index
+// CHECK-DAG: %[[LINE0:.*]] = arith.constant 2048 : index
+// CHECK-DAG: %[[LINE1:.*]] = arith.constant 2064 : index
 // CHECK: scf.for
 // CHECK-COUNT-2: vector.load %[[T]]
 // CHECK: scf.for

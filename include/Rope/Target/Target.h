@@ -46,7 +46,8 @@ OwningOpRef<ModuleOp> loadModule(StringRef path, MLIRContext *context);
 /// Lowers a module of any level to the `llvm` dialect for a target with the
 /// pipeline `rope-to-llvm`; leaves one alone that is there already. Reports
 /// errors as diagnostics.
-LogicalResult lowerToLLVM(ModuleOp module, const TargetInfo &target);
+LogicalResult lowerToLLVM(ModuleOp module, const TargetInfo &target,
+                          bool threads = true);
 
 /// The attribute of a lowered module whose functions work on a GPU: the API's
 /// name.

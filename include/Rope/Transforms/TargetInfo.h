@@ -24,8 +24,12 @@ struct TargetInfo {
   /// The number of vector registers.
   unsigned vectorRegisters = 16;
   /// From so many bytes on that a loop reads and writes, its stores should go
-  /// past the caches.
+  /// past the caches. A guess where nothing is known of the processor: a Xeon
+  /// with 2 MB of second cache for each core rotates f32 of 2.6 MB at 24.5 GB/s
+  /// by such stores and at 19 by others, a Zen 5 gains from 32 MB on.
   int64_t streamingBytes = 8 << 20;
+  /// Multiplies and adds in one instruction.
+  bool hasFMA = false;
   /// Has the instructions of AVX512-BF16.
   bool avx512BF16 = false;
 
