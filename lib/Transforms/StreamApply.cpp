@@ -84,48 +84,52 @@ struct Array {
 };
 } // namespace
 
-/// Calls `visit` with the arrays of each rotation in `loop`.
-static void forEachRotation(Operation *loop,
-                            function_ref<void(Value x, Value y)> visit) {
-  loop->walk([&](ApplyOp apply) {
-    Value x = findArray(apply.getX(), loop);
-    Value y = findArray(apply.getInit(), loop);
-    // Of two that this pass made of one, one counts.
-    if (x && y && !apply->hasAttr(RopeDialect::getStreamingAttrName()))
-      visit(x, y);
-  });
-}
+namespace {
+/// A rotation in a loop, and the arrays in front of the loop that it reads and
+/// writes parts of, null where they are not known.
+struct Rotation {
+  ApplyOp apply;
+  Value x, y;
+};
+} // namespace
 
-/// The bytes that the rotations in `loop` read and write: twice the smaller
-/// array of each, as the other may be a cache of which it is a small part.
-static Value buildMovedBytes(ImplicitLocOpBuilder &b, Operation *loop) {
+/// The bytes that rotations read and write: twice the smaller array of each, as
+/// the other may be a cache of which it is a small part.
+static Value buildMovedBytes(ImplicitLocOpBuilder &b,
+                             ArrayRef<Rotation> rotations) {
   Value total = arith::ConstantIndexOp::create(b, 0);
-  forEachRotation(loop, [&](Value x, Value y) {
-    Value smaller =
-        b.createOrFold<arith::MinUIOp>(Array(b, x).bytes, Array(b, y).bytes);
+  for (const Rotation &rotation : rotations) {
+    if (!rotation.x || !rotation.y)
+      continue;
+    Value smaller = b.createOrFold<arith::MinUIOp>(Array(b, rotation.x).bytes,
+                                                   Array(b, rotation.y).bytes);
     for (int i = 0; i < 2; ++i)
       total = b.createOrFold<arith::AddIOp>(total, smaller);
-  });
+  }
   return total;
 }
 
 /// Whether these bytes are known to be less than `bytes`.
-static bool isKnownToMoveLess(Operation *loop, uint64_t bytes) {
+static bool areKnownToMoveLess(ArrayRef<Rotation> rotations, uint64_t bytes) {
   uint64_t most = 0;
-  forEachRotation(loop, [&](Value x, Value y) {
-    for (Value array : {x, y})
-      if (std::optional<int64_t> known = getStaticBytes(array))
-        return void(most = llvm::SaturatingAdd<uint64_t>(most, *known, *known));
-    most = bytes;
-  });
+  for (const Rotation &rotation : rotations) {
+    if (!rotation.x || !rotation.y)
+      continue;
+    std::optional<int64_t> known = getStaticBytes(rotation.x);
+    if (!known)
+      known = getStaticBytes(rotation.y);
+    most = llvm::SaturatingAdd<uint64_t>(most, known.value_or(bytes),
+                                         known.value_or(bytes));
+  }
   return most < bytes;
 }
 
-/// Why there is nothing to choose for `apply`, or nothing.
-static std::optional<std::string> whyPlain(ApplyOp apply, Value x, Value y,
-                                           int64_t minBytes) {
-  if (!x || !y)
+/// Why there is nothing to choose for a rotation, or nothing.
+static std::optional<std::string> whyPlain(const Rotation &rotation,
+                                           bool areSmall) {
+  if (!rotation.x || !rotation.y)
     return "the arrays that it reads and writes are not known";
+  ApplyOp apply = rotation.apply;
   auto type = cast<MemRefType>(apply.getInit().getType());
   SmallVector<int64_t> strides;
   int64_t offset;
@@ -134,40 +138,33 @@ static std::optional<std::string> whyPlain(ApplyOp apply, Value x, Value y,
     return "rows are not contiguous";
   if (ShapedType::isDynamic(type.getShape().back()))
     return "the size of a head is not known";
-  if (isKnownToMoveLess(getOutermostLoop(apply), minBytes))
+  if (areSmall)
     return "the arrays fit in a cache";
   return std::nullopt;
 }
 
-LogicalResult rope::streamApply(RewriterBase &rewriter, ApplyOp apply,
-                                int64_t minBytes) {
-  StringRef attribute = RopeDialect::getStreamingAttrName();
-  StringRef name = "rope-stream-apply";
-  if (!apply.getResults().empty() || apply->hasAttr(attribute))
-    return failure();
+static constexpr llvm::StringLiteral kPassName = "rope-stream-apply";
+
+/// Makes three of a rotation in `loop`, or two. `isLarge` is whether arrays
+/// are.
+static void streamRotation(RewriterBase &rewriter, const Rotation &rotation,
+                           Operation *loop, Value isLarge, int64_t minBytes) {
+  ApplyOp apply = rotation.apply;
   Location loc = apply.getLoc();
-  Operation *outermost = getOutermostLoop(apply);
-  Value x = findArray(apply.getX(), outermost);
-  Value y = findArray(apply.getInit(), outermost);
-  if (std::optional<std::string> why = whyPlain(apply, x, y, minBytes)) {
-    reportOther(apply, name, /*wasFused=*/false,
-                "stores go through the caches: " + *why);
-    return rewriter.notifyMatchFailure(apply, *why);
-  }
   int64_t row = cast<MemRefType>(apply.getInit().getType()).getShape().back() *
-                getElementBytes(y);
+                getElementBytes(rotation.y);
   int64_t alignment = std::min<int64_t>(row & -row, kLineBytes);
   std::string large = "where the loop reads and writes " +
                       std::to_string(minBytes) + " bytes or more";
-  bool canStream =
-      x != y && apply.getX() != apply.getInit() && alignment >= kMinBytes;
+  bool canStream = rotation.x != rotation.y &&
+                   apply.getX() != apply.getInit() && alignment >= kMinBytes;
   if (canStream)
-    reportOther(apply, name, /*wasFused=*/true,
+    reportOther(apply, kPassName, /*wasFused=*/true,
                 "stores go past the caches " + large +
                     ", rows of the result start at multiples of " +
                     Twine(alignment) + " bytes, and x is not written over");
   else
-    reportOther(apply, name, /*wasFused=*/true,
+    reportOther(apply, kPassName, /*wasFused=*/true,
                 "x is read ahead " + large +
                     "; stores go through the caches: " +
                     (alignment < kMinBytes
@@ -176,56 +173,76 @@ LogicalResult rope::streamApply(RewriterBase &rewriter, ApplyOp apply,
                          : Twine("it is in place")));
 
   OpBuilder::InsertionGuard guard(rewriter);
-  rewriter.setInsertionPoint(outermost);
-  ImplicitLocOpBuilder b(loc, rewriter);
-  auto constant = [&](int64_t value) -> Value {
-    return arith::ConstantIndexOp::create(b, value);
-  };
-  Value isLarge =
-      arith::CmpIOp::create(b, arith::CmpIPredicate::uge,
-                            buildMovedBytes(b, outermost), constant(minBytes));
-  Value streams;
+  Value condition = isLarge;
   if (canStream) {
-    Array source(b, x), target(b, y);
+    rewriter.setInsertionPoint(loop);
+    ImplicitLocOpBuilder b(loc, rewriter);
+    auto constant = [&](int64_t value) -> Value {
+      return arith::ConstantIndexOp::create(b, value);
+    };
+    Array source(b, rotation.x), target(b, rotation.y);
     Value isAligned = arith::CmpIOp::create(
         b, arith::CmpIPredicate::eq,
         arith::AndIOp::create(b, target.bits, constant(alignment - 1)),
         constant(0));
     Value isElsewhere = arith::CmpIOp::create(b, arith::CmpIPredicate::ne,
                                               source.address, target.address);
-    streams = arith::AndIOp::create(
+    condition = arith::AndIOp::create(
         b, isLarge, arith::AndIOp::create(b, isAligned, isElsewhere));
   }
 
   rewriter.setInsertionPoint(apply);
-  auto branch = scf::IfOp::create(rewriter, loc, isLarge,
+  auto branch = scf::IfOp::create(rewriter, loc, condition,
                                   /*withElseRegion=*/true);
   rewriter.setInsertionPointToStart(branch.thenBlock());
-  if (canStream) {
-    auto inner = scf::IfOp::create(rewriter, loc, streams,
-                                   /*withElseRegion=*/true);
-    rewriter.setInsertionPointToStart(inner.thenBlock());
-    rewriter.clone(*apply)->setAttr(attribute,
-                                    rewriter.getI64IntegerAttr(alignment));
-    rewriter.setInsertionPointToStart(inner.elseBlock());
-  }
-  rewriter.clone(*apply)->setAttr(attribute, rewriter.getI64IntegerAttr(0));
+  rewriter.clone(*apply)->setAttr(
+      RopeDialect::getStreamingAttrName(),
+      rewriter.getI64IntegerAttr(canStream ? alignment : 0));
   rewriter.moveOpBefore(apply, branch.elseBlock(), branch.elseBlock()->begin());
   if (!canStream)
-    return success();
+    return;
 
   // Others see what went past the caches only after a fence: one for each task.
-  if (isa<scf::ForallOp, scf::ParallelOp>(outermost))
-    rewriter.setInsertionPoint(outermost->getRegion(0).front().getTerminator());
+  if (isa<scf::ForallOp, scf::ParallelOp>(loop))
+    rewriter.setInsertionPoint(loop->getRegion(0).front().getTerminator());
   else
-    rewriter.setInsertionPointAfter(outermost == apply ? branch : outermost);
-  auto end = scf::IfOp::create(rewriter, loc, streams,
+    rewriter.setInsertionPointAfter(loop == apply ? branch : loop);
+  auto end = scf::IfOp::create(rewriter, loc, condition,
                                /*withElseRegion=*/false);
   rewriter.setInsertionPointToStart(end.thenBlock());
   LLVM::CallIntrinsicOp::create(rewriter, loc,
                                 rewriter.getStringAttr("llvm.x86.sse.sfence"),
                                 ValueRange{});
-  return success();
+}
+
+LogicalResult rope::streamRotations(RewriterBase &rewriter, Operation *loop,
+                                    int64_t minBytes) {
+  SmallVector<Rotation> rotations;
+  loop->walk([&](ApplyOp apply) {
+    if (apply.getResults().empty() &&
+        !apply->hasAttr(RopeDialect::getStreamingAttrName()))
+      rotations.push_back({apply, findArray(apply.getX(), loop),
+                           findArray(apply.getInit(), loop)});
+  });
+  bool areSmall = areKnownToMoveLess(rotations, minBytes);
+  Value isLarge;
+  for (const Rotation &rotation : rotations) {
+    if (std::optional<std::string> why = whyPlain(rotation, areSmall)) {
+      reportOther(rotation.apply, kPassName, /*wasFused=*/false,
+                  "stores go through the caches: " + *why);
+      continue;
+    }
+    if (!isLarge) {
+      OpBuilder::InsertionGuard guard(rewriter);
+      rewriter.setInsertionPoint(loop);
+      ImplicitLocOpBuilder b(loop->getLoc(), rewriter);
+      isLarge = arith::CmpIOp::create(
+          b, arith::CmpIPredicate::uge, buildMovedBytes(b, rotations),
+          arith::ConstantIndexOp::create(b, minBytes));
+    }
+    streamRotation(rewriter, rotation, loop, isLarge, minBytes);
+  }
+  return success(bool(isLarge));
 }
 
 namespace {
@@ -241,10 +258,11 @@ struct StreamApply : rope::impl::StreamApplyBase<StreamApply> {
         llvm::Triple(triple.getValue()).getArch() != llvm::Triple::x86_64)
       return;
     IRRewriter rewriter(&getContext());
-    SmallVector<ApplyOp> applies;
-    getOperation()->walk([&](ApplyOp apply) { applies.push_back(apply); });
-    for (ApplyOp apply : applies)
-      (void)streamApply(rewriter, apply, minBytes);
+    llvm::SetVector<Operation *> loops;
+    getOperation()->walk(
+        [&](ApplyOp apply) { loops.insert(getOutermostLoop(apply)); });
+    for (Operation *loop : loops)
+      (void)streamRotations(rewriter, loop, minBytes);
   }
 };
 } // namespace

@@ -37,6 +37,14 @@ static ShapedType typeOfX(ApplyOp apply) {
   return cast<ShapedType>(apply.getX().getType());
 }
 
+/// Whether slices can be taken of all operands: one of nothing would start out
+/// of bounds.
+static bool canSlice(Operation *op) {
+  return llvm::all_of(op->getOperands(), [](Value value) {
+    return !llvm::is_contained(cast<ShapedType>(value.getType()).getShape(), 0);
+  });
+}
+
 static OpFoldResult getSize(ImplicitLocOpBuilder &b, Value value, int64_t dim) {
   if (isa<TensorType>(value.getType()))
     return tensor::getMixedSize(b, b.getLoc(), value, dim);
@@ -85,9 +93,9 @@ static bool isCommon(ArrayRef<ApplyOp> group, int64_t dim) {
 }
 
 /// Whether what is rotated by one row of the table lies side by side.
-static bool positionsLead(ApplyOp apply) {
+static bool doPositionsLead(ApplyOp apply) {
   ArrayRef<int64_t> dims = apply.getPositionDims();
-  if (dims.empty() || !isOnTensors(apply))
+  if (dims.empty())
     return false;
   int64_t last = *llvm::max_element(dims);
   return llvm::all_of(llvm::seq(last), [&](int64_t dim) {
@@ -127,7 +135,11 @@ public:
         const TileApplyOptions &options)
       : rewriter(rewriter), b(ApplyOp(group.front()).getLoc(), rewriter),
         group(group), table(findOwnTable(group)), options(options),
-        rowByRow(llvm::all_of(group, positionsLead)) {}
+        positionsLead(llvm::all_of(group, doPositionsLead)),
+        rowByRow(positionsLead && isOnTensors(group.front())) {
+    if (table && !canSlice(table))
+      table = nullptr;
+  }
 
   LogicalResult run();
 
@@ -160,7 +172,8 @@ private:
   ArrayRef<ApplyOp> group;
   TableOp table;
   const TileApplyOptions &options;
-  /// Rows of the table are made one by one, rather than for a block.
+  bool positionsLead;
+  /// Positions are rotated one by one, rather than heads.
   bool rowByRow;
   SmallVector<BlockLoop> loops;
 };
@@ -207,13 +220,20 @@ void Tiler::chooseBlocks() {
   bytes = atLeastOne(bytes);
   Value isSmall = b.createOrFold<arith::CmpIOp>(
       arith::CmpIPredicate::sle, total, constant(options.oneTaskBytes));
+  int64_t tableRows = cost::kWideTableRows;
+  for (ApplyOp apply : group)
+    if (typeOfX(apply).getElementType().getIntOrFloatBitWidth() <= 16)
+      tableRows = cost::kNarrowTableRows;
   Value rows = one;
   auto choose = [&](BlockLoop &loop) {
     Value size = asValue(loop.size);
     Value room = fold<arith::DivUIOp>(constant(options.taskBytes), bytes);
-    if (table && !rowByRow && loop.tableDim >= 0)
-      room = fold<arith::MinSIOp>(
-          room, fold<arith::DivUIOp>(constant(cost::kTableRows), rows));
+    if (!positionsLead && loop.tableDim >= 0) {
+      // Rows of a head in a block are a piece of memory that goes on in the
+      // next.
+      Value piece = fold<arith::DivUIOp>(constant(tableRows), rows);
+      room = table ? piece : fold<arith::MaxSIOp>(room, piece);
+    }
     Value block = atLeastOne(fold<arith::MinSIOp>(room, size));
     bytes = fold<arith::MulIOp>(bytes, block);
     if (loop.tableDim >= 0)
@@ -361,6 +381,20 @@ void Tiler::emitBody(scf::ForallOp forall) {
     starts.push_back(variable);
     sizes.push_back(clip(b, starts.back(), loop));
   }
+  // What a block is of the table.
+  ApplyOp first = group.front();
+  SmallVector<OpFoldResult> start, size, block;
+  for (int64_t dim : llvm::seq(first.getPositionDims().size())) {
+    start.push_back(b.getIndexAttr(0));
+    size.push_back(getSize(b, first.getCos(), dim));
+  }
+  block = size;
+  for (auto [i, loop] : llvm::enumerate(loops))
+    if (loop.tableDim >= 0) {
+      start[loop.tableDim] = starts[i];
+      size[loop.tableDim] = sizes[i];
+      block[loop.tableDim] = loop.block;
+    }
   SmallVector<Tile> tiles;
   for (ApplyOp apply : group) {
     SmallVector<int64_t> dims = llvm::map_to_vector(
@@ -382,20 +416,6 @@ void Tiler::emitBody(scf::ForallOp forall) {
         tile.slice.getMixedStrides());
   if (!table && !rowByRow)
     return;
-  // What a block is of the table.
-  ApplyOp first = group.front();
-  SmallVector<OpFoldResult> start, size, block;
-  for (int64_t dim : llvm::seq(first.getPositionDims().size())) {
-    start.push_back(b.getIndexAttr(0));
-    size.push_back(getSize(b, first.getCos(), dim));
-  }
-  block = size;
-  for (auto [i, loop] : llvm::enumerate(loops))
-    if (loop.tableDim >= 0) {
-      start[loop.tableDim] = starts[i];
-      size[loop.tableDim] = sizes[i];
-      block[loop.tableDim] = loop.block;
-    }
   if (rowByRow)
     return emitRows(tiles, start, size);
   b.setInsertionPoint(tiles.front().apply);
@@ -491,12 +511,7 @@ static void reuseInput(RewriterBase &rewriter, ApplyOp apply) {
 /// that a fusion made.
 static bool isWholeRotation(ApplyOp apply) {
   return !isFolded(apply) && !apply->getParentOfType<scf::ForallOp>() &&
-         !apply->getParentOfType<scf::ParallelOp>() &&
-         llvm::all_of(apply->getOperands(), [](Value value) {
-           // A slice of nothing would start out of bounds.
-           return !llvm::is_contained(
-               cast<ShapedType>(value.getType()).getShape(), 0);
-         });
+         !apply->getParentOfType<scf::ParallelOp>() && canSlice(apply);
 }
 
 LogicalResult rope::tileApply(RewriterBase &rewriter, ArrayRef<ApplyOp> group,

@@ -2,7 +2,7 @@
 // RUN: rope-opt %s --rope-optimize=key-rotation=once | FileCheck %s --check-prefix=ONCE
 // RUN: rope-opt %s --rope-optimize="l2-bytes=1073741824 vector-bits=128 threads=1" | FileCheck %s --check-prefix=ONCE
 // RUN: rope-opt %s --rope-optimize --rope-to-llvm | FileCheck %s --check-prefix=LLVM
-// RUN: rope-opt %s --rope-optimize --remark-format=emitRemark --remarks-filter=rope-fuse.* -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK --implicit-check-not=Remark=
+// RUN: rope-opt %s --mlir-disable-threading --rope-optimize --remark-format=emitRemark --remarks-filter=rope-fuse.* -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK --implicit-check-not=Remark=
 
 // A block of attention as a model has it, keys and queries with tables of their
 // own, equal ones: one table, one rope.attention, no rotation outside of it.

@@ -1,6 +1,6 @@
 // RUN: rope-opt %s --split-input-file --pass-pipeline='builtin.module(func.func(rope-tile-apply),cse,canonicalize)' | FileCheck %s
 // RUN: rope-opt %s --split-input-file --pass-pipeline='builtin.module(func.func(rope-tile-apply{task-bytes=65536 one-task-bytes=0}),cse,canonicalize)' | FileCheck %s --check-prefix=SMALL
-// RUN: rope-opt %s --split-input-file --pass-pipeline='builtin.module(func.func(rope-tile-apply))' --remark-format=emitRemark --remarks-filter='rope-tile-apply' -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
+// RUN: rope-opt %s --mlir-disable-threading --split-input-file --pass-pipeline='builtin.module(func.func(rope-tile-apply))' --remark-format=emitRemark --remarks-filter='rope-tile-apply' -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
 
 // Query and key share a loop, which makes a row of the table for each position
 // and rotates both. A token of both is 64 + 16 KiB read and written: three are a
@@ -50,23 +50,23 @@ func.func @query_and_key(%p: tensor<?xi64>, %f: tensor<64xi64>, %q: tensor<1x?x6
 
 // Heads in front of positions: all heads are in a block, as far as they fit,
 // so that the rows of the table, made for the block in a buffer of its size,
-// serve them all. Of 8 KiB a position in all heads, eight fit.
+// serve them all. Each head is a piece of 128 rows.
 
 // REMARK: 1 rotation in one parallel loop: {{.*}}; each task makes its rows of the table
 // SMALL-LABEL: @heads_first(
-// SMALL: scf.forall (%[[I:.*]]) = (0) to (100) step (8)
+// SMALL: scf.forall (%[[I:.*]]) = (0) to (1000) step (128)
 // SMALL: %[[SIZE:.*]] = affine.min
-// SMALL: %[[BUFFER:.*]] = tensor.empty() : tensor<8x64xf32>
+// SMALL: %[[BUFFER:.*]] = tensor.empty() : tensor<128x64xf32>
 // SMALL: %[[ROWS:.*]] = tensor.extract_slice %[[BUFFER]][0, 0] [%[[SIZE]], 64]
 // SMALL: %[[COS:.*]], %[[SIN:.*]] = rope.table ins(%{{.*}}) outs(%[[ROWS]], %[[ROWS]]
 // SMALL: rope.apply ins(%{{.*}}, %[[COS]], %[[SIN]] : tensor<8x?x128xf32>, tensor<?x64xf32>
-func.func @heads_first(%x: tensor<8x100x128xf32>, %p: tensor<100xi64>, %f: tensor<64xi64>, %init: tensor<8x100x128xf32>)
-    -> tensor<8x100x128xf32> {
-  %e = tensor.empty() : tensor<100x64xf32>
-  %c, %s = rope.table ins(%p, %f : tensor<100xi64>, tensor<64xi64>) outs(%e, %e : tensor<100x64xf32>, tensor<100x64xf32>)
-  %y = rope.apply ins(%x, %c, %s : tensor<8x100x128xf32>, tensor<100x64xf32>, tensor<100x64xf32>)
-                  outs(%init : tensor<8x100x128xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 1>}
-  return %y : tensor<8x100x128xf32>
+func.func @heads_first(%x: tensor<8x1000x128xf32>, %p: tensor<1000xi64>, %f: tensor<64xi64>, %init: tensor<8x1000x128xf32>)
+    -> tensor<8x1000x128xf32> {
+  %e = tensor.empty() : tensor<1000x64xf32>
+  %c, %s = rope.table ins(%p, %f : tensor<1000xi64>, tensor<64xi64>) outs(%e, %e : tensor<1000x64xf32>, tensor<1000x64xf32>)
+  %y = rope.apply ins(%x, %c, %s : tensor<8x1000x128xf32>, tensor<1000x64xf32>, tensor<1000x64xf32>)
+                  outs(%init : tensor<8x1000x128xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 1>}
+  return %y : tensor<8x1000x128xf32>
 }
 
 // -----

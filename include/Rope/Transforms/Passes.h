@@ -36,12 +36,13 @@ namespace mlir::rope {
 LogicalResult tileApply(RewriterBase &rewriter, ArrayRef<ApplyOp> group,
                         const TileApplyOptions &options);
 
-/// Makes up to three of `apply`, on memrefs: for arrays that have `minBytes`
-/// together, one whose stores go past the caches, where rows are aligned and x
-/// is not written over, and one that reads x ahead; and one as it is. Fails,
-/// and changes nothing, where only the last could be taken.
-LogicalResult streamApply(RewriterBase &rewriter, ApplyOp apply,
-                          int64_t minBytes);
+/// Makes two of each rotation on memrefs in `loop`, which stands in no other
+/// loop or is itself a rotation: one as it is, and one for arrays that have
+/// `minBytes` together, whose stores go past the caches, where rows are aligned
+/// and x is not written over, or which in place reads ahead. Fails, and changes
+/// nothing, where only the first could be taken.
+LogicalResult streamRotations(RewriterBase &rewriter, Operation *loop,
+                              int64_t minBytes);
 
 /// Rotates `apply`, and makes what is made of it, row by row where rows are
 /// written into a cache, unless `control`, which may be null, says no. Fails,

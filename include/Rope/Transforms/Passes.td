@@ -61,30 +61,27 @@ def StreamApply : Pass<"rope-stream-apply"> {
     A store to a line that is not in a cache reads it first: a rotation of large
     arrays moves three bytes for each two that it should. Stores past the caches
     (non-temporal ones) do not, but are slower than others where the arrays fit
-    in a cache. This pass makes three of each `rope.apply` on memrefs,
+    in a cache. This pass makes two of each `rope.apply` on memrefs,
 
     ```mlir
-    scf.if %large {
-      scf.if %streams {
-        rope.apply .. {rope.streaming = 64 : i64}
-      } else {
-        rope.apply .. {rope.streaming = 0 : i64}
-      }
+    scf.if %streams {
+      rope.apply .. {rope.streaming = 64 : i64}
     } else {
       rope.apply ..
     }
     ```
 
-    and computes the conditions in front of all loops. Where the arrays that x and the
-    result are parts of have many bytes, x is read ahead; where also x is not the
-    result, and all rows of the result start at multiples of `rope.streaming`
-    bytes, which is as many as divide a row, at most 64, stores go past the caches.
-    `rope-vectorize` makes the stores.
+    and computes the condition in front of all loops: the arrays that x and the
+    results of the loop are parts of have many bytes, x is not the result, and all
+    rows of the result start at multiples of `rope.streaming` bytes, which is as
+    many as divide a row, at most 64. `rope-vectorize` makes the stores.
 
-    Rotations in place and of heads that are no multiple of 32 bytes have no first
-    form; those of heads whose size is not known, of arrays that are known to be
-    small, and for processors other than x86-64 are left. A fence at the end of the task, or behind the loops, makes other
-    threads see what was written. A remark says what was done with each.
+    Rotations in place, and of heads that are no multiple of 32 bytes, only read
+    ahead where arrays are large (`rope.streaming = 0`). Rotations of heads whose
+    size is not known, of arrays that are known to be small, and for processors
+    other than x86-64 are left. A fence at the end of the task, or behind the
+    loops, makes other threads see what was written. A remark says what was done
+    with each.
   }];
   let options = [
     Option<"minBytes", "min-bytes", "int64_t", /*default=*/"8388608",
