@@ -70,7 +70,7 @@ def peers(content):
         axes.xaxis.set_major_formatter(FuncFormatter(times))
         axes.xaxis.set_minor_formatter(NullFormatter())
     for axes in grid[1]:
-        axes.set_xlabel("time, best copy of the same bytes = 1x")
+        axes.set_xlabel("time, that of the best copy = 1x")
     return figure
 
 

@@ -11,6 +11,7 @@ one another bit for bit, on one to three threads.
 
 import ctypes
 import itertools
+import platform
 
 import numpy as np
 from rope_testing.compare import Report
@@ -87,7 +88,9 @@ def modules(text):
     yield "blocks", Module(tiled)
     for name, source in (("streaming", text), ("streaming blocks", tiled)):
         lowered = run("rope-opt", "-", "--rope-to-llvm=target-cpu=host streaming-bytes=0", stdin=source)
-        assert "nontemporal" in lowered and "sfence" in lowered, "something is written past the caches"
+        # Other processors' stores stay as they are.
+        writes_past = "nontemporal" in lowered and "sfence" in lowered
+        assert writes_past == (platform.machine() == "x86_64"), "something is written past the caches"
         yield name, Module(lowered)
 
 
