@@ -280,7 +280,12 @@ static void writeFunction(const Signature &signature, std::optional<GPUApi> api,
        << " * distinct one that is no argument's.\n";
   else if (!results.empty() && !allocates)
     os << " * The caller allocates the results and fills in their sizes and\n"
-       << " * strides. They must not overlap the arguments or each other.\n";
+       << " * strides. They must not overlap the arguments or each other; "
+          "large "
+          "ones\n"
+       << " * are written fastest where they and their rows start at multiples "
+          "of 64\n"
+       << " * bytes.\n";
   os << " * Sizes with one name must be equal";
   if (!signature.sizeBounds.empty())
     os << ", and these hold";
