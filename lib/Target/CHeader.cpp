@@ -280,12 +280,10 @@ static void writeFunction(const Signature &signature, std::optional<GPUApi> api,
        << " * distinct one that is no argument's.\n";
   else if (!results.empty() && !allocates)
     os << " * The caller allocates the results and fills in their sizes and\n"
-       << " * strides. They must not overlap the arguments or each other; "
-          "large "
-          "ones\n"
-       << " * are written fastest where they and their rows start at multiples "
-          "of 64\n"
-       << " * bytes.\n";
+       << " * strides. They must not overlap the arguments or each other. "
+          "Large\n"
+       << " * ones are written fastest where rows start at multiples of 64 "
+          "bytes.\n";
   os << " * Sizes with one name must be equal";
   if (!signature.sizeBounds.empty())
     os << ", and these hold";

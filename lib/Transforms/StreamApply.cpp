@@ -82,9 +82,7 @@ struct Array {
       bits = b.createOrFold<arith::OrIOp>(bits, times(stride, element));
   }
 };
-} // namespace
 
-namespace {
 /// A rotation in a loop, and the arrays in front of the loop that it reads and
 /// writes parts of, null where they are not known.
 struct Rotation {
@@ -103,10 +101,9 @@ static Value buildMovedBytes(ImplicitLocOpBuilder &b,
       continue;
     Value smaller = b.createOrFold<arith::MinUIOp>(Array(b, rotation.x).bytes,
                                                    Array(b, rotation.y).bytes);
-    for (int i = 0; i < 2; ++i)
-      total = b.createOrFold<arith::AddIOp>(total, smaller);
+    total = b.createOrFold<arith::AddIOp>(total, smaller);
   }
-  return total;
+  return b.createOrFold<arith::AddIOp>(total, total);
 }
 
 /// Whether these bytes are known to be less than `bytes`.
@@ -145,8 +142,16 @@ static std::optional<std::string> whyPlain(const Rotation &rotation,
 
 static constexpr llvm::StringLiteral kPassName = "rope-stream-apply";
 
-/// Makes three of a rotation in `loop`, or two. `isLarge` is whether arrays
-/// are.
+/// The loop around `op` whose iterations are tasks, or null.
+static Operation *getTaskLoop(Operation *op) {
+  Operation *tasks = nullptr;
+  for (; op; op = op->getParentOp())
+    if (isa<scf::ForallOp, scf::ParallelOp>(op))
+      tasks = op;
+  return tasks;
+}
+
+/// Makes two of a rotation in `loop`. `isLarge` is whether arrays are.
 static void streamRotation(RewriterBase &rewriter, const Rotation &rotation,
                            Operation *loop, Value isLarge, int64_t minBytes) {
   ApplyOp apply = rotation.apply;
@@ -202,9 +207,10 @@ static void streamRotation(RewriterBase &rewriter, const Rotation &rotation,
   if (!canStream)
     return;
 
-  // Others see what went past the caches only after a fence: one for each task.
-  if (isa<scf::ForallOp, scf::ParallelOp>(loop))
-    rewriter.setInsertionPoint(loop->getRegion(0).front().getTerminator());
+  // Others see what went past the caches only after a fence by the same thread:
+  // at the end of the task, or behind all loops.
+  if (Operation *tasks = getTaskLoop(branch))
+    rewriter.setInsertionPoint(tasks->getRegion(0).front().getTerminator());
   else
     rewriter.setInsertionPointAfter(loop == apply ? branch : loop);
   auto end = scf::IfOp::create(rewriter, loc, condition,

@@ -16,12 +16,12 @@
 #include "Rope/Transforms/Passes.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
-#include "mlir/Interfaces/ValueBoundsOpInterface.h"
 
 namespace mlir::rope {
 #define GEN_PASS_DEF_TILEAPPLY
@@ -43,12 +43,6 @@ static bool canSlice(Operation *op) {
   return llvm::all_of(op->getOperands(), [](Value value) {
     return !llvm::is_contained(cast<ShapedType>(value.getType()).getShape(), 0);
   });
-}
-
-static OpFoldResult getSize(ImplicitLocOpBuilder &b, Value value, int64_t dim) {
-  if (isa<TensorType>(value.getType()))
-    return tensor::getMixedSize(b, b.getLoc(), value, dim);
-  return memref::getMixedSize(b, b.getLoc(), value, dim);
 }
 
 //===----------------------------------------------------------------------===//
@@ -188,7 +182,11 @@ void Tiler::findLoops() {
       continue;
     int64_t tableDim =
         follows ? position - first.getPositionDims().begin() : -1;
-    loops.push_back({tableDim, dim, getSize(b, first.getX(), dim), {}});
+    loops.push_back(
+        {tableDim,
+         dim,
+         linalg::createFoldedDimOp(b, b.getLoc(), first.getX(), dim),
+         {}});
   }
 }
 
@@ -207,7 +205,8 @@ void Tiler::chooseBlocks() {
         typeOfX(apply).getElementType().getIntOrFloatBitWidth(), 8);
     Value inner = constant(2 * element), all = inner;
     for (int64_t dim : llvm::seq(typeOfX(apply).getRank())) {
-      Value size = asValue(getSize(b, apply.getX(), dim));
+      Value size =
+          asValue(linalg::createFoldedDimOp(b, b.getLoc(), apply.getX(), dim));
       all = fold<arith::MulIOp>(all, size);
       if (llvm::none_of(loops, [&](const BlockLoop &loop) {
             return loop.in(apply) == dim;
@@ -266,7 +265,8 @@ std::pair<Value, Value> Tiler::emitTable(ArrayRef<OpFoldResult> offsets,
   for (OpOperand &init : tile.getDpsInitsMutable()) {
     auto type = cast<RankedTensorType>(init.get().getType());
     SmallVector<OpFoldResult> whole(block), part(sizes);
-    OpFoldResult pairs = getSize(b, init.get(), rank);
+    OpFoldResult pairs =
+        linalg::createFoldedDimOp(b, b.getLoc(), init.get(), rank);
     whole.push_back(pairs);
     part.push_back(pairs);
     Value rows = tensor::EmptyOp::create(b, whole, type.getElementType());
@@ -287,7 +287,7 @@ Tile Tiler::emitTile(ApplyOp apply, ArrayRef<int64_t> dims,
   SmallVector<OpFoldResult> offset, size;
   for (int64_t dim : llvm::seq(typeOfX(apply).getRank() - 1)) {
     offset.push_back(b.getIndexAttr(0));
-    size.push_back(getSize(b, apply.getX(), dim));
+    size.push_back(linalg::createFoldedDimOp(b, b.getLoc(), apply.getX(), dim));
   }
   for (auto [i, dim] : llvm::enumerate(dims)) {
     offset[dim] = offsets[i];
@@ -386,7 +386,8 @@ void Tiler::emitBody(scf::ForallOp forall) {
   SmallVector<OpFoldResult> start, size, block;
   for (int64_t dim : llvm::seq(first.getPositionDims().size())) {
     start.push_back(b.getIndexAttr(0));
-    size.push_back(getSize(b, first.getCos(), dim));
+    size.push_back(
+        linalg::createFoldedDimOp(b, b.getLoc(), first.getCos(), dim));
   }
   block = size;
   for (auto [i, loop] : llvm::enumerate(loops))

@@ -659,8 +659,6 @@ void Vectorizer::emitRow() {
   emitLoop(full, end, 1);
 }
 
-/// Computes `parts` from `values`, what is read for each. All has been read
-/// before anything is written.
 /// Whether there are two rows of results, apart from each other, that are too
 /// long to be written in turns.
 bool Vectorizer::writesOneByOne() {
@@ -673,7 +671,8 @@ bool Vectorizer::writesOneByOne() {
          });
 }
 
-/// Writes what comes of `values`, or result `only` of it.
+/// Computes `parts` from `values`, what is read for each, and writes all
+/// results or result `only`. All has been read before anything is written.
 void Vectorizer::emitParts(ArrayRef<RowPart> parts,
                            MutableArrayRef<PartValues> values,
                            std::optional<unsigned> only) {

@@ -89,18 +89,57 @@ func.func @into_cache(%x: memref<?x32xf32>, %c: memref<?x16xf32>, %cache: memref
   return
 }
 
+// A loop over layers around the tasks: the fence belongs to the thread that
+// stores, so to the end of the task.
+
+// CHECK-LABEL: @layers(
+// CHECK: scf.for
+// CHECK: scf.forall
+// CHECK: scf.if
+// CHECK-NEXT: rope.apply {{.*}} rope.streaming = 64 : i64}
+// CHECK-NEXT: llvm.call_intrinsic "llvm.x86.sse.sfence"
+// CHECK-NEXT: } else {
+// CHECK-NOT: sfence
+// CHECK: return
+func.func @layers(%x: memref<?x32xf32>, %c: memref<?x16xf32>, %y: memref<?x32xf32>, %n: index, %layers: index) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  scf.for %layer = %c0 to %layers step %c1 {
+    scf.forall (%i) in (%n) {
+      %xs = memref.subview %x[%i, 0] [1, 32] [1, 1] : memref<?x32xf32> to memref<1x32xf32, strided<[32, 1], offset: ?>>
+      %cs = memref.subview %c[%i, 0] [1, 16] [1, 1] : memref<?x16xf32> to memref<1x16xf32, strided<[16, 1], offset: ?>>
+      %ys = memref.subview %y[%i, 0] [1, 32] [1, 1] : memref<?x32xf32> to memref<1x32xf32, strided<[32, 1], offset: ?>>
+      rope.apply ins(%xs, %cs, %cs : memref<1x32xf32, strided<[32, 1], offset: ?>>, memref<1x16xf32, strided<[16, 1], offset: ?>>, memref<1x16xf32, strided<[16, 1], offset: ?>>)
+                 outs(%ys : memref<1x32xf32, strided<[32, 1], offset: ?>>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+    }
+  }
+  return
+}
+
 // REMARK: stores go through the caches: the arrays fit in a cache
 // REMARK: stores go through the caches: the size of a head is not known
+// REMARK: stores go through the caches: rows are not contiguous
+// REMARK: stores go through the caches: the arrays that it reads and writes are not known
 // CHECK-LABEL: @left(
 // CHECK-NOT: scf.if
 // CHECK: return
-func.func @left(%c: memref<?x16xf32>, %small: memref<4096x16xf32>, %y: memref<?x?xf32>, %z: memref<?x?xf32>) {
+func.func @left(%c: memref<?x16xf32>, %small: memref<4096x16xf32>, %y: memref<?x?xf32>, %z: memref<?x?xf32>,
+                %apart: memref<?x32xf32, strided<[?, 2]>>, %n: index) {
   %e = memref.alloc() : memref<4096x16xf32>
   %t8 = memref.alloc() : memref<4096x8xf32>
   rope.apply ins(%small, %t8, %t8 : memref<4096x16xf32>, memref<4096x8xf32>, memref<4096x8xf32>)
              outs(%e : memref<4096x16xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
   rope.apply ins(%y, %c, %c : memref<?x?xf32>, memref<?x16xf32>, memref<?x16xf32>)
              outs(%z : memref<?x?xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  rope.apply ins(%apart, %c, %c : memref<?x32xf32, strided<[?, 2]>>, memref<?x16xf32>, memref<?x16xf32>)
+             outs(%apart : memref<?x32xf32, strided<[?, 2]>>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  scf.for %i = %c0 to %n step %c1 {
+    %own = memref.alloc(%n) : memref<?x32xf32>
+    rope.apply ins(%own, %c, %c : memref<?x32xf32>, memref<?x16xf32>, memref<?x16xf32>)
+               outs(%own : memref<?x32xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  }
   return
 }
 }

@@ -71,6 +71,18 @@ func.func @heads_first(%x: tensor<8x1000x128xf32>, %p: tensor<1000xi64>, %f: ten
 
 // -----
 
+// Of elements of 16 bits a piece is 32 rows, as those of the table are longer.
+
+// SMALL-LABEL: @narrow(
+// SMALL: scf.forall (%{{.*}}) = (0) to (1000) step (32)
+func.func @narrow(%x: memref<8x1000x128xbf16>, %c: memref<1000x64xf32>, %s: memref<1000x64xf32>) {
+  rope.apply ins(%x, %c, %s : memref<8x1000x128xbf16>, memref<1000x64xf32>, memref<1000x64xf32>)
+             outs(%x : memref<8x1000x128xbf16>) {pairing = #rope.pairing<half>, position_dims = array<i64: 1>}
+  return
+}
+
+// -----
+
 // One position for all, and many heads: these are cut.
 
 // REMARK: 1 rotation in one parallel loop

@@ -44,7 +44,8 @@ createTargetMachine(const TargetInfo &target, unsigned optLevel,
 OwningOpRef<ModuleOp> loadModule(StringRef path, MLIRContext *context);
 
 /// Lowers a module of any level to the `llvm` dialect for a target with the
-/// pipeline `rope-to-llvm`; leaves one alone that is there already. Reports
+/// pipeline `rope-to-llvm`; leaves one alone that is there already. Without
+/// `threads` nothing calls the runtime (`Rope/Runtime/Runtime.h`). Reports
 /// errors as diagnostics.
 LogicalResult lowerToLLVM(ModuleOp module, const TargetInfo &target,
                           bool threads = true);

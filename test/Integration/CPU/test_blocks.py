@@ -105,12 +105,33 @@ def as_f64(x, element):
     return (x.astype(np.uint32) << 16).view(np.float32).astype(np.float64) if element == "bf16" else x.astype(np.float64)
 
 
+IN_PLACE = """
+func.func @turn(%x: memref<?x4x64xf32>, %c: memref<?x32xf32>, %s: memref<?x32xf32>, %y: memref<?x4x64xf32>) {
+  rope.apply ins(%x, %c, %s : memref<?x4x64xf32>, memref<?x32xf32>, memref<?x32xf32>) outs(%y : memref<?x4x64xf32>)
+    {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  return
+}
+"""
+
+
+def in_place_when_called(report, rng):
+    """The caller gives the same array for x and for the result."""
+    module = Module(run("rope-opt", "-", "--rope-to-llvm=target-cpu=host streaming-bytes=0", stdin=IN_PLACE))
+    x = element_array(rng, (33, 4, 64), "f32", at_end=False)
+    c, s = (rng.standard_normal((33, 32)).astype(np.float32) for _ in range(2))
+    y = guarded(x.shape, np.float32, at_end=False)
+    module.call("turn", x, c, s, y)
+    module.call("turn", x, c, s, x)
+    report.same_bits("in place when called", x, y)
+
+
 def main():
     report = Report()
     rng = np.random.default_rng(0)
     cases = [case for case in itertools.product(LAYOUTS, HEADS, NUMPY, (False, True))
              # Each layout with one head, each head with one layout.
              if case[0] == "tokens" or (case[1] == "half" and case[2] in ("f32", "bf16"))]
+    in_place_when_called(report, rng)
     text = "".join(function(f"f{i}", *case) for i, case in enumerate(cases))
     ways = dict(modules(text))
     for i, (layout, head, element, own_table) in enumerate(cases):
