@@ -131,7 +131,7 @@ void rope::buildRopeToLLVMPipeline(OpPassManager &pm,
       llvm::consumeError(info.takeError());
   }
   pm.addNestedPass<func::FuncOp>(createStreamApply(stream));
-  addHostStages(pm, target, options.threads);
+  addHostStages(pm, target, /*parallel=*/!options.singleThreaded);
 }
 
 void rope::buildRopeOptimizePipeline(

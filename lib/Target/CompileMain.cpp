@@ -264,7 +264,7 @@ static Error compile(Options &options, MLIRContext *context) {
     return file->commit();
   }
   if (failed(*api ? lowerToLLVM(*module, gpu, *target, options.optLevel)
-                  : lowerToLLVM(*module, *target, !options.singleThreaded)))
+                  : lowerToLLVM(*module, *target, options.singleThreaded)))
     return createStringError("cannot lower '" + options.input +
                              "' to the llvm dialect");
 

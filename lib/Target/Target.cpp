@@ -121,7 +121,7 @@ static bool isLowered(ModuleOp module) {
 }
 
 LogicalResult rope::lowerToLLVM(ModuleOp module, const TargetInfo &target,
-                                bool threads) {
+                                bool singleThreaded) {
   if (isLowered(module))
     return success();
   PassManager pm(module->getContext());
@@ -129,7 +129,7 @@ LogicalResult rope::lowerToLLVM(ModuleOp module, const TargetInfo &target,
   options.targetTriple = target.triple;
   options.targetCPU = target.cpu;
   options.targetFeatures = target.features;
-  options.threads = threads;
+  options.singleThreaded = singleThreaded;
   buildRopeToLLVMPipeline(pm, options);
   return pm.run(module);
 }

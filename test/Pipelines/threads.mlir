@@ -1,3 +1,5 @@
+// RUN: rope-opt %s --rope-to-llvm=single-threaded | FileCheck %s --check-prefix=ALONE
+// ALONE-NOT: rope_parallel_for
 // RUN: rope-opt %s --rope-to-llvm='target-triple=x86_64-linux-gnu target-cpu=haswell target-features=+avxvnni' | FileCheck %s
 
 // The bodies of parallel loops are vectorized and compiled for the processor as

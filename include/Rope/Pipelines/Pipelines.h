@@ -27,11 +27,11 @@ struct RopeToLLVMPipelineOptions
       *this, "target-features",
       llvm::cl::desc("Features to add or remove, as in '+avx2,-fma', or "
                      "'host'")};
-  Option<bool> threads{
-      *this, "threads",
-      llvm::cl::desc("Give parallel loops to the runtime; else they run on the "
-                     "calling thread, and no runtime is needed"),
-      llvm::cl::init(true)};
+  Option<bool> singleThreaded{
+      *this, "single-threaded",
+      llvm::cl::desc("Run loops on the calling thread alone: nothing of the "
+                     "runtime is needed then"),
+      llvm::cl::init(false)};
   Option<int64_t> streamingBytes{
       *this, "streaming-bytes",
       llvm::cl::desc("Rotations that read and write so many bytes write past "

@@ -44,11 +44,11 @@ createTargetMachine(const TargetInfo &target, unsigned optLevel,
 OwningOpRef<ModuleOp> loadModule(StringRef path, MLIRContext *context);
 
 /// Lowers a module of any level to the `llvm` dialect for a target with the
-/// pipeline `rope-to-llvm`; leaves one alone that is there already. Without
-/// `threads` nothing calls the runtime (`Rope/Runtime/Runtime.h`). Reports
-/// errors as diagnostics.
+/// pipeline `rope-to-llvm`; leaves one alone that is there already. Code that
+/// is `singleThreaded` does not call the runtime (`Rope/Runtime/Runtime.h`).
+/// Reports errors as diagnostics.
 LogicalResult lowerToLLVM(ModuleOp module, const TargetInfo &target,
-                          bool threads = true);
+                          bool singleThreaded = false);
 
 /// The attribute of a lowered module whose functions work on a GPU: the API's
 /// name.
