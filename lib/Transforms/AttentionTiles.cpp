@@ -12,6 +12,26 @@
 using namespace mlir;
 using namespace mlir::rope;
 
+/// The rotation, if it rotates anything.
+static RotationAttr effective(RotationAttr rotation, ValueRange operands) {
+  if (!rotation)
+    return rotation;
+  Value last = rotation.getAngles() ? operands[1] : operands[0];
+  bool isEmpty = cast<ShapedType>(last.getType()).getShape().back() == 0;
+  return isEmpty ? RotationAttr() : rotation;
+}
+
+AttentionTiles::AttentionTiles(OpBuilder &builder, AttentionOp op)
+    : op(op), b(op.getLoc(), builder), type(op.getAccumulatorType()),
+      queryRotation(
+          effective(op.getQueryRotationAttr(), op.getQueryRotationOperands())),
+      keyRotation(
+          effective(op.getKeyRotationAttr(), op.getKeyRotationOperands())),
+      queryMap(op.getMap(op.getQueryMutable())),
+      keyMap(op.getMap(op.getKeyMutable())),
+      valueMap(op.getMap(op.getValueMutable())),
+      outputMap(op.getMap(op.getInitsMutable()[0])) {}
+
 OpFoldResult AttentionTiles::sizeOf(Loop loop) {
   SmallVector<OpOperand *> operands = op.getMappedOperands();
   for (OpOperand *operand : llvm::reverse(operands)) {
@@ -171,4 +191,90 @@ Value AttentionTiles::tileView(Value scratch, Value operand, AffineMap map,
                                  : OpFoldResult(b.getIndexAttr(1)));
   }
   return view(scratch, b.getIndexAttr(0), sizes, strides);
+}
+
+//===----------------------------------------------------------------------===//
+// Operations on tiles
+//===----------------------------------------------------------------------===//
+
+/// The loops that the tables of a rotation follow, for its first operand.
+static SmallVector<MapResult> tableLoops(RotationAttr rotation, AffineMap map) {
+  SmallVector<MapResult> loops;
+  if (AnglesAttr angles = rotation.getAngles(); angles && angles.getAxes())
+    loops.push_back(MapResult{});
+  for (int64_t dim : rotation.getPositionDims().asArrayRef())
+    loops.push_back(*matchMapResult(map.getResult(dim)));
+  if (!rotation.getAngles())
+    loops.push_back(MapResult{});
+  return loops;
+}
+
+SmallVector<Value> AttentionTiles::allocateTables(RotationAttr rotation,
+                                                  ValueRange operands, Value x,
+                                                  AffineMap map,
+                                                  ArrayRef<int64_t> largest) {
+  if (!rotation || !rotation.getAngles())
+    return {};
+  OpFoldResults sizes;
+  for (int64_t dim : rotation.getPositionDims().asArrayRef()) {
+    MapResult match = *matchMapResult(map.getResult(dim));
+    int64_t size = match.loop ? largest[unsigned(*match.loop)] : 1;
+    sizes.push_back(b.getIndexAttr(match.group > 1 ? 1 : size));
+  }
+  sizes.push_back(memref::getMixedSize(b, b.getLoc(), operands[1], 0));
+  Type element = floatElement(x).isF64() ? b.getF64Type() : b.getF32Type();
+  return {alloc(sizes, element), alloc(sizes, element)};
+}
+
+void AttentionTiles::rotate(RotationAttr rotation, ValueRange operands, Value x,
+                            AffineMap map, const Parts &parts,
+                            ArrayRef<Value> tables, Value destination) {
+  SmallVector<MapResult> loops = tableLoops(rotation, map);
+  auto part = [&](Value operand) {
+    SmallVector<Part> all = partsOf(operand, loops, parts);
+    return slice(operand, all, SmallVector<bool>(all.size(), false));
+  };
+  SmallVector<Value> cosSin;
+  if (AnglesAttr angles = rotation.getAngles()) {
+    Value positions = part(operands[0]);
+    OpFoldResults sizes = memref::getMixedSizes(b, b.getLoc(), positions);
+    if (angles.getAxes())
+      sizes.erase(sizes.begin());
+    sizes.push_back(memref::getMixedSize(b, b.getLoc(), operands[1], 0));
+    for (Value table : tables)
+      cosSin.push_back(row(table, {}, sizes));
+    TableOp::create(b, TypeRange{}, positions, operands[1], cosSin[0],
+                    cosSin[1], angles.getMagnitude(), angles.getAxes(),
+                    PrecisionAttr::get(b.getContext(), angles.getPrecision()));
+  } else {
+    cosSin = {part(operands[0]), part(operands[1])};
+  }
+  SmallVector<Part> all = partsOf(x, followedLoops(map), parts);
+  Value tile = slice(x, all, SmallVector<bool>(all.size(), false));
+  buildApply(b, rotation, tile, cosSin[0], cosSin[1], destination);
+}
+
+Value AttentionTiles::prepare(Value operand, AffineMap map, Loop inner,
+                              const Parts &parts, RotationAttr rotation,
+                              ValueRange rotationOperands,
+                              ArrayRef<Value> tables, Value wide) {
+  if (!wide)
+    return Value();
+  OpFoldResult size = inner == Loop::channel ? channels : valueChannels;
+  if (rotation) {
+    OpFoldResults strides(kNumLoops, b.getIndexAttr(1));
+    strides[unsigned(Loop::key)] = size;
+    rotate(rotation, rotationOperands, operand, map, parts, tables,
+           tileView(wide, operand, map, parts, strides));
+    return wide;
+  }
+  SmallVector<Loop> kept;
+  Value tile = tileOf(operand, map, parts, {Loop::batch, Loop::head}, kept);
+  generic({tile}, {projectMap(mapOf(kept), {Loop::key, inner})},
+          row(wide, {}, {parts[unsigned(Loop::key)].size, size}),
+          b.getMultiDimIdentityMap(2),
+          [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
+            return toFloat(b, arguments[0], type);
+          });
+  return wide;
 }

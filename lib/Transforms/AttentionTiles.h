@@ -37,8 +37,7 @@ FloatType floatElement(Value value);
 /// Builds sizes, scratch memory and views for an attention on memrefs.
 class AttentionTiles {
 protected:
-  AttentionTiles(OpBuilder &builder, AttentionOp op)
-      : op(op), b(op.getLoc(), builder), type(op.getAccumulatorType()) {}
+  AttentionTiles(OpBuilder &builder, AttentionOp op);
 
   // Arithmetic on sizes.
   /// The size of a loop, one where no operand has it.
@@ -82,10 +81,32 @@ protected:
                AffineMap outputMap,
                function_ref<Value(ImplicitLocOpBuilder &, ValueRange)> body);
 
+  // Rows of operands.
+  /// Memory for the tables of a tile, where they are made from angles. A tile
+  /// has at most `largest` of each of the loops b, h, i and j.
+  SmallVector<Value> allocateTables(RotationAttr rotation, ValueRange operands,
+                                    Value x, AffineMap map,
+                                    ArrayRef<int64_t> largest);
+  /// Rotates the part of `x`, in its own order of dimensions, to `destination`.
+  void rotate(RotationAttr rotation, ValueRange operands, Value x,
+              AffineMap map, const Parts &parts, ArrayRef<Value> tables,
+              Value destination);
+  /// The keys or values of a tile of one head, [key][channel] in scratch memory
+  /// `wide`, rotated or widened. Null where there is none: they are read in
+  /// place.
+  Value prepare(Value operand, AffineMap map, Loop inner, const Parts &parts,
+                RotationAttr rotation, ValueRange rotationOperands,
+                ArrayRef<Value> tables, Value wide);
+
   AttentionOp op;
   ImplicitLocOpBuilder b;
   /// Of scores, sums and accumulators.
   FloatType type;
+  /// Null where nothing is rotated.
+  RotationAttr queryRotation, keyRotation;
+  AffineMap queryMap, keyMap, valueMap, outputMap;
+  /// The sizes of rows: set before rows are used.
+  OpFoldResult channels, valueChannels;
 };
 
 } // namespace mlir::rope

@@ -54,24 +54,11 @@ static constexpr int64_t kTaskBytes = int64_t(1) << 20;
 static constexpr int64_t kFarPosition = int64_t(1) << 30;
 
 namespace {
-/// The rotation, if it rotates anything.
-RotationAttr effective(RotationAttr rotation, ValueRange operands) {
-  if (!rotation)
-    return rotation;
-  Value last = rotation.getAngles() ? operands[1] : operands[0];
-  bool isEmpty = cast<ShapedType>(last.getType()).getShape().back() == 0;
-  return isEmpty ? RotationAttr() : rotation;
-}
-
 class AttentionTiler : AttentionTiles {
 public:
   AttentionTiler(RewriterBase &rewriter, AttentionOp op, unsigned vectorBits)
       : AttentionTiles(rewriter, op), rewriter(rewriter),
-        lanes(std::max<int64_t>(1, vectorBits / type.getWidth())),
-        queryRotation(effective(op.getQueryRotationAttr(),
-                                op.getQueryRotationOperands())),
-        keyRotation(
-            effective(op.getKeyRotationAttr(), op.getKeyRotationOperands())) {}
+        lanes(std::max<int64_t>(1, vectorBits / type.getWidth())) {}
 
   void run();
 
@@ -97,13 +84,6 @@ private:
   void emitWithoutKeys();
 
   // Operations on tiles.
-  SmallVector<Value> allocateTables(RotationAttr rotation, ValueRange operands,
-                                    Value x, AffineMap map);
-  void rotate(RotationAttr rotation, ValueRange operands, Value x,
-              AffineMap map, const Parts &parts, ArrayRef<Value> tables,
-              Value destination);
-  Value prepare(Value operand, AffineMap map, Loop inner, const Parts &parts,
-                RotationAttr rotation, ValueRange rotationOperands, Value wide);
   void pack(const ScoreOperand &operand, const Parts &parts,
             OpFoldResult start);
 
@@ -118,9 +98,6 @@ private:
 
   RewriterBase &rewriter;
   int64_t lanes;
-  RotationAttr queryRotation, keyRotation;
-
-  AffineMap queryMap, keyMap, valueMap, outputMap;
   /// Heads and queries of a block, their product rounded up to whole vectors,
   /// and the blocks of a task at most.
   int64_t heads = 1, queries = 1, rows = 1, maxBlocks = 1;
@@ -129,7 +106,6 @@ private:
   // Of a task.
   Value batch, firstHead, firstQuery, offset, numBlocks, chunkBlocks;
   Value numKeys;
-  OpFoldResult channels, valueChannels;
   Value queryTile, wideKeys, wideValues, outputTile;
   Value transposed, acc, maxima, sums, positions, scores, correction;
   SmallVector<Value> queryTables, keyTables;
@@ -146,10 +122,6 @@ static bool changes(Value operand, int64_t dim) {
 }
 
 void AttentionTiler::chooseBlocks() {
-  queryMap = op.getMap(op.getQueryMutable());
-  keyMap = op.getMap(op.getKeyMutable());
-  valueMap = op.getMap(op.getValueMutable());
-  outputMap = op.getMap(op.getInitsMutable()[0]);
   std::optional<int64_t> numHeads = getConstantIntValue(sizeOf(Loop::head));
   std::optional<int64_t> length = getConstantIntValue(sizeOf(Loop::query));
   // Heads without a dimension share all.
@@ -194,69 +166,6 @@ void AttentionTiler::chooseBlocks() {
   int64_t bytes = std::max<int64_t>(1, perRow) * rows * type.getWidth() / 8;
   maxBlocks = std::clamp<int64_t>(kTaskBytes / std::max<int64_t>(bytes, 1), 1,
                                   cost::kTaskBlocks);
-}
-
-//===----------------------------------------------------------------------===//
-// Operations on tiles
-//===----------------------------------------------------------------------===//
-
-/// The loops that the tables of a rotation follow, for its first operand.
-static SmallVector<MapResult> tableLoops(RotationAttr rotation, AffineMap map) {
-  SmallVector<MapResult> loops;
-  if (AnglesAttr angles = rotation.getAngles(); angles && angles.getAxes())
-    loops.push_back(MapResult{});
-  for (int64_t dim : rotation.getPositionDims().asArrayRef())
-    loops.push_back(*matchMapResult(map.getResult(dim)));
-  if (!rotation.getAngles())
-    loops.push_back(MapResult{});
-  return loops;
-}
-
-/// Memory for the tables of a tile, where they are made from angles.
-SmallVector<Value> AttentionTiler::allocateTables(RotationAttr rotation,
-                                                  ValueRange operands, Value x,
-                                                  AffineMap map) {
-  if (!rotation || !rotation.getAngles())
-    return {};
-  const int64_t largest[] = {1, heads, queries, kKeys};
-  OpFoldResults sizes;
-  for (int64_t dim : rotation.getPositionDims().asArrayRef()) {
-    MapResult match = *matchMapResult(map.getResult(dim));
-    int64_t size = match.loop ? largest[unsigned(*match.loop)] : 1;
-    sizes.push_back(b.getIndexAttr(match.group > 1 ? 1 : size));
-  }
-  sizes.push_back(memref::getMixedSize(b, b.getLoc(), operands[1], 0));
-  Type element = floatElement(x).isF64() ? b.getF64Type() : b.getF32Type();
-  return {alloc(sizes, element), alloc(sizes, element)};
-}
-
-/// Rotates the part of `x`, in its own order of dimensions, to `destination`.
-void AttentionTiler::rotate(RotationAttr rotation, ValueRange operands, Value x,
-                            AffineMap map, const Parts &parts,
-                            ArrayRef<Value> tables, Value destination) {
-  SmallVector<MapResult> loops = tableLoops(rotation, map);
-  auto part = [&](Value operand) {
-    SmallVector<Part> all = partsOf(operand, loops, parts);
-    return slice(operand, all, SmallVector<bool>(all.size(), false));
-  };
-  SmallVector<Value> cosSin;
-  if (AnglesAttr angles = rotation.getAngles()) {
-    Value positions = part(operands[0]);
-    OpFoldResults sizes = memref::getMixedSizes(b, b.getLoc(), positions);
-    if (angles.getAxes())
-      sizes.erase(sizes.begin());
-    sizes.push_back(memref::getMixedSize(b, b.getLoc(), operands[1], 0));
-    for (Value table : tables)
-      cosSin.push_back(row(table, {}, sizes));
-    TableOp::create(b, TypeRange{}, positions, operands[1], cosSin[0],
-                    cosSin[1], angles.getMagnitude(), angles.getAxes(),
-                    PrecisionAttr::get(b.getContext(), angles.getPrecision()));
-  } else {
-    cosSin = {part(operands[0]), part(operands[1])};
-  }
-  SmallVector<Part> all = partsOf(x, followedLoops(map), parts);
-  Value tile = slice(x, all, SmallVector<bool>(all.size(), false));
-  buildApply(b, rotation, tile, cosSin[0], cosSin[1], destination);
 }
 
 //===----------------------------------------------------------------------===//
@@ -342,10 +251,11 @@ void AttentionTiler::allocate() {
   correction = alloc({lanes}, type);
   if (op.getCausal() || op.getChunk())
     positions = alloc({count, lanes}, b.getI32Type());
-  queryTables = allocateTables(queryRotation, op.getQueryRotationOperands(),
-                               op.getQuery(), queryMap);
+  queryTables =
+      allocateTables(queryRotation, op.getQueryRotationOperands(),
+                     op.getQuery(), queryMap, {1, heads, queries, kKeys});
   keyTables = allocateTables(keyRotation, op.getKeyRotationOperands(),
-                             op.getKey(), keyMap);
+                             op.getKey(), keyMap, {1, 1, 1, kKeys});
   for (ScoreOperand &operand : scoreOperands) {
     if (!operand.followsRows)
       continue;
@@ -521,40 +431,14 @@ void AttentionTiler::emitKeys() {
            min(constant(kKeys), sub(end, loop.getInductionVar())));
 }
 
-/// The keys or values of a tile in scratch memory, rotated or widened. Null
-/// where they can be read in place.
-Value AttentionTiler::prepare(Value operand, AffineMap map, Loop inner,
-                              const Parts &parts, RotationAttr rotation,
-                              ValueRange rotationOperands, Value wide) {
-  if (!wide)
-    return Value();
-  OpFoldResult size = inner == Loop::channel ? channels : valueChannels;
-  if (rotation) {
-    OpFoldResults strides(kNumLoops, b.getIndexAttr(1));
-    strides[unsigned(Loop::key)] = size;
-    rotate(rotation, rotationOperands, operand, map, parts, keyTables,
-           tileView(wide, operand, map, parts, strides));
-    return wide;
-  }
-  SmallVector<Loop> kept;
-  Value tile = tileOf(operand, map, parts, {Loop::batch, Loop::head}, kept);
-  generic({tile}, {projectMap(mapOf(kept), {Loop::key, inner})},
-          row(wide, {}, {parts[unsigned(Loop::key)].size, size}),
-          b.getMultiDimIdentityMap(2),
-          [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
-            return toFloat(b, arguments[0], type);
-          });
-  return wide;
-}
-
 void AttentionTiler::emitTile(Value start, Value count) {
   Parts parts = {
       Part{batch, b.getIndexAttr(1)}, Part{firstHead, b.getIndexAttr(1)},
       Part{b.getIndexAttr(0), b.getIndexAttr(1)}, Part{start, count}};
   Value keys = prepare(op.getKey(), keyMap, Loop::channel, parts, keyRotation,
-                       op.getKeyRotationOperands(), wideKeys);
+                       op.getKeyRotationOperands(), keyTables, wideKeys);
   Value values = prepare(op.getValue(), valueMap, Loop::valueChannel, parts,
-                         nullptr, {}, wideValues);
+                         nullptr, {}, {}, wideValues);
   forEachBlock([&](Value block) {
     Part part = queriesOf(block);
     Value first = positionOf(value(part.offset));
