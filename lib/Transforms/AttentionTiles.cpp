@@ -112,11 +112,11 @@ SmallVector<Part> AttentionTiles::partsOf(Value operand,
       continue;
     }
     Part part = parts[unsigned(*match.loop)];
-    // All heads of a block share one.
+    // The heads of a block share one, all heads share all of them.
+    AffineExpr s0 = b.getAffineSymbolExpr(0);
     if (match.group > 1)
-      part = {
-          apply(b.getAffineSymbolExpr(0).floorDiv(match.group), {part.offset}),
-          b.getIndexAttr(1)};
+      part = {apply(s0.floorDiv(match.group), {part.offset}),
+              apply(s0.ceilDiv(match.group), {part.size})};
     result.push_back(part);
   }
   return result;
@@ -178,10 +178,10 @@ FloatType rope::floatElement(Value value) {
   return cast<FloatType>(getElementTypeOrSelf(value.getType()));
 }
 
-/// Scratch memory as a tile of an operand, in its order of dimensions. Each
-/// loop has a stride.
-Value AttentionTiles::tileView(Value scratch, Value operand, AffineMap map,
-                               const Parts &parts,
+/// Scratch memory from element `start` on as a tile of an operand, in its order
+/// of dimensions. Each loop has a stride.
+Value AttentionTiles::tileView(Value scratch, OpFoldResult start, Value operand,
+                               AffineMap map, const Parts &parts,
                                ArrayRef<OpFoldResult> loopStrides) {
   SmallVector<MapResult> loops = followedLoops(map);
   OpFoldResults sizes, strides;
@@ -190,7 +190,7 @@ Value AttentionTiles::tileView(Value scratch, Value operand, AffineMap map,
     strides.push_back(match.loop ? loopStrides[unsigned(*match.loop)]
                                  : OpFoldResult(b.getIndexAttr(1)));
   }
-  return view(scratch, b.getIndexAttr(0), sizes, strides);
+  return view(scratch, start, sizes, strides);
 }
 
 //===----------------------------------------------------------------------===//
@@ -265,7 +265,7 @@ Value AttentionTiles::prepare(Value operand, AffineMap map, Loop inner,
     OpFoldResults strides(kNumLoops, b.getIndexAttr(1));
     strides[unsigned(Loop::key)] = size;
     rotate(rotation, rotationOperands, operand, map, parts, tables,
-           tileView(wide, operand, map, parts, strides));
+           tileView(wide, b.getIndexAttr(0), operand, map, parts, strides));
     return wide;
   }
   SmallVector<Loop> kept;

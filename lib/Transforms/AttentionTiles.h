@@ -73,8 +73,9 @@ protected:
                             const Parts &parts);
   Value tileOf(Value operand, AffineMap map, const Parts &parts,
                ArrayRef<Loop> dropped, SmallVectorImpl<Loop> &kept);
-  Value tileView(Value scratch, Value operand, AffineMap map,
-                 const Parts &parts, ArrayRef<OpFoldResult> loopStrides);
+  Value tileView(Value scratch, OpFoldResult start, Value operand,
+                 AffineMap map, const Parts &parts,
+                 ArrayRef<OpFoldResult> loopStrides);
   AffineMap mapOf(ArrayRef<Loop> loops);
 
   void generic(ArrayRef<Value> inputs, ArrayRef<AffineMap> maps, Value output,

@@ -386,8 +386,9 @@ static LLVM::LLVMFuncOp getRuntimeFunction(OpBuilder &b, SymbolTable &symbols) {
   return function;
 }
 
-LogicalResult rope::outlineParallelLoop(RewriterBase &rewriter,
-                                        SymbolTable &symbols, Operation *op) {
+/// The function that runs a task.
+static FailureOr<func::FuncOp>
+outlineLoop(RewriterBase &rewriter, SymbolTable &symbols, Operation *op) {
   if (failed(checkLoop(rewriter, op, symbols.getOp())))
     return failure();
   auto loop = cast<LoopLikeOpInterface>(op);
@@ -468,7 +469,36 @@ LogicalResult rope::outlineParallelLoop(RewriterBase &rewriter,
                        ValueRange{buildCast(rewriter, loc, pointer, function),
                                   values, tasks, bytes});
   rewriter.eraseOp(op);
-  return success();
+  return callee;
+}
+
+LogicalResult rope::outlineParallelLoop(RewriterBase &rewriter,
+                                        SymbolTable &symbols, Operation *op) {
+  return outlineLoop(rewriter, symbols, op);
+}
+
+/// A region that must not be inlined, has no results and allocates memory for
+/// parallel loops of its own, as a loop of one task.
+static FailureOr<scf::ForallOp> convertToLoop(RewriterBase &rewriter,
+                                              scf::ExecuteRegionOp region) {
+  if (!region.getNoInline() || region.getNumResults() ||
+      !region.getRegion().hasOneBlock())
+    return failure();
+  Block &body = region.getRegion().front();
+  if (body.getOps<memref::AllocOp>().empty() ||
+      (body.getOps<scf::ParallelOp>().empty() &&
+       body.getOps<scf::ForallOp>().empty()))
+    return failure();
+  OpBuilder::InsertionGuard guard(rewriter);
+  rewriter.setInsertionPoint(region);
+  auto loop =
+      scf::ForallOp::create(rewriter, region.getLoc(),
+                            ArrayRef<OpFoldResult>{rewriter.getIndexAttr(1)},
+                            ValueRange(), std::nullopt);
+  rewriter.eraseOp(body.getTerminator());
+  rewriter.inlineBlockBefore(&body, loop.getTerminator());
+  rewriter.eraseOp(region);
+  return loop;
 }
 
 namespace {
@@ -479,12 +509,29 @@ struct OutlineParallelLoops
     IRRewriter rewriter(&getContext());
     auto functions = llvm::to_vector(getOperation().getOps<func::FuncOp>());
     for (func::FuncOp function : functions)
-      function->walk<WalkOrder::PreOrder>([&](Operation *op) {
-        if (!isa<scf::ParallelOp, scf::ForallOp>(op))
+      outline(rewriter, symbols, function);
+  }
+
+private:
+  void outline(RewriterBase &rewriter, SymbolTable &symbols,
+               func::FuncOp function) {
+    function->walk<WalkOrder::PreOrder>([&](Operation *op) {
+      if (auto region = dyn_cast<scf::ExecuteRegionOp>(op)) {
+        // Its memory is that of a task; its loops are those of the program.
+        FailureOr<scf::ForallOp> loop = convertToLoop(rewriter, region);
+        if (failed(loop))
           return WalkResult::advance();
-        (void)outlineParallelLoop(rewriter, symbols, op);
+        if (FailureOr<func::FuncOp> callee =
+                outlineLoop(rewriter, symbols, *loop);
+            succeeded(callee))
+          outline(rewriter, symbols, *callee);
         return WalkResult::skip();
-      });
+      }
+      if (!isa<scf::ParallelOp, scf::ForallOp>(op))
+        return WalkResult::advance();
+      (void)outlineParallelLoop(rewriter, symbols, op);
+      return WalkResult::skip();
+    });
   }
 };
 } // namespace

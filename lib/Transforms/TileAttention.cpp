@@ -73,6 +73,15 @@ private:
   };
 
   void chooseBlocks();
+  void emitPacking();
+  Value allocatePacked(Value operand, AffineMap map, OpFoldResult size);
+  void packRows(Value operand, AffineMap map, OpFoldResult size,
+                RotationAttr rotation, ValueRange rotationOperands,
+                ArrayRef<Value> tables, Part keys, Value head, Value packed);
+  Value packedTile(Value packed, AffineMap map, Value start, Value count,
+                   OpFoldResult size);
+  void setBatch(Value batchIndex);
+  void emitTasks();
   void allocate();
   void emitTask(Value batchIndex, Value headIndex, Value chunk);
   void emitPrologue(Value block);
@@ -106,9 +115,13 @@ private:
   // Of a task.
   Value batch, firstHead, firstQuery, offset, numBlocks, chunkBlocks;
   Value numKeys;
-  Value queryTile, wideKeys, wideValues, outputTile;
+  Value queryTile, outputTile;
   Value transposed, acc, maxima, sums, positions, scores, correction;
-  SmallVector<Value> queryTables, keyTables;
+  SmallVector<Value> queryTables;
+
+  /// Keys and values as tiles read them, [batch][head][key][channel]. Null
+  /// where they are read in place.
+  Value packedKeys, packedValues;
 };
 } // namespace
 
@@ -229,6 +242,119 @@ std::pair<Value, Value> AttentionTiler::visibleKeys(Value first, Value last) {
 Value AttentionTiler::positionOf(Value query) { return add(query, offset); }
 
 //===----------------------------------------------------------------------===//
+// Packed keys and values
+//===----------------------------------------------------------------------===//
+
+/// Memory for the rows of all heads, one head after another.
+Value AttentionTiler::allocatePacked(Value operand, AffineMap map,
+                                     OpFoldResult size) {
+  auto sizeIn = [&](Loop loop) -> OpFoldResult {
+    std::optional<int64_t> dim = findLoop(map, loop);
+    return dim ? memref::getMixedSize(b, b.getLoc(), operand, *dim)
+               : OpFoldResult(b.getIndexAttr(1));
+  };
+  return alloc(
+      {sizeIn(Loop::batch), sizeIn(Loop::head), sizeIn(Loop::key), size}, type);
+}
+
+/// Rotates or widens some keys of one head or of all.
+void AttentionTiler::packRows(Value operand, AffineMap map, OpFoldResult size,
+                              RotationAttr rotation,
+                              ValueRange rotationOperands,
+                              ArrayRef<Value> tables, Part keys, Value head,
+                              Value packed) {
+  Parts parts = {Part{batch, b.getIndexAttr(1)},
+                 Part{b.getIndexAttr(0), sizeOf(Loop::head)},
+                 Part{b.getIndexAttr(0), b.getIndexAttr(1)}, keys};
+  OpFoldResult zero = b.getIndexAttr(0);
+  if (head)
+    parts[unsigned(Loop::head)] = {
+        apply(b.getAffineSymbolExpr(0) * getGroup(map), {head}),
+        b.getIndexAttr(1)};
+  OpFoldResults sizes = memref::getMixedSizes(b, b.getLoc(), packed);
+  AffineExpr s0, s1, s2;
+  bindSymbols(b.getContext(), s0, s1, s2);
+  OpFoldResults strides(kNumLoops, b.getIndexAttr(1));
+  strides[unsigned(Loop::key)] = size;
+  strides[unsigned(Loop::head)] = apply(s0 * s1, {sizes[2], size});
+  strides[unsigned(Loop::batch)] =
+      apply(s0 * s1, {sizes[1], strides[unsigned(Loop::head)]});
+  OpFoldResult start = apply(s0 * s1, {keys.offset, size});
+  for (auto [loop, index] :
+       {std::pair(Loop::batch, OpFoldResult(batch)),
+        std::pair(Loop::head, head ? OpFoldResult(head) : zero)})
+    if (findLoop(map, loop))
+      start = apply(s0 + s1 * s2, {start, index, strides[unsigned(loop)]});
+  Value rows = tileView(packed, start, operand, map, parts, strides);
+  if (rotation)
+    return rotate(rotation, rotationOperands, operand, map, parts, tables,
+                  rows);
+  SmallVector<Part> all = partsOf(operand, followedLoops(map), parts);
+  AffineMap identity = b.getMultiDimIdentityMap(all.size());
+  generic({slice(operand, all, SmallVector<bool>(all.size(), false))},
+          {identity}, rows, identity,
+          [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
+            return toFloat(b, arguments[0], type);
+          });
+}
+
+/// Rotates and widens all keys that a query may see, once.
+void AttentionTiler::emitPacking() {
+  if (keyRotation || floatElement(op.getKey()) != type)
+    packedKeys = allocatePacked(op.getKey(), keyMap, channels);
+  if (floatElement(op.getValue()) != type)
+    packedValues = allocatePacked(op.getValue(), valueMap, valueChannels);
+  OpBuilder::InsertionGuard guard(b);
+  Value keys = value(sizeOf(Loop::key));
+  // Heads that are rotated alike are rotated together.
+  bool followsHeads =
+      keyRotation &&
+      llvm::any_of(
+          keyRotation.getPositionDims().asArrayRef(), [&](int64_t dim) {
+            return matchMapResult(keyMap.getResult(dim))->loop == Loop::head;
+          });
+  auto batches = value(sizeOf(Loop::batch));
+  Value heads = constant(1);
+  if (followsHeads)
+    heads = value(memref::getMixedSizes(b, b.getLoc(), packedKeys)[1]);
+  Value blocks = arith::CeilDivUIOp::create(b, keys, constant(kKeys));
+  SmallVector<Value> zeros(3, constant(0)), ones(3, constant(1));
+  auto tasks = scf::ParallelOp::create(
+      b, zeros, ValueRange{batches, heads, blocks}, ones);
+  b.setInsertionPointToStart(tasks.getBody());
+  SmallVector<Value> ivs = llvm::to_vector_of<Value>(tasks.getInductionVars());
+  Block *body = b.getInsertionBlock();
+  SmallVector<Value> tables =
+      allocateTables(keyRotation, op.getKeyRotationOperands(), op.getKey(),
+                     keyMap, {1, 1, 1, kKeys});
+  setBatch(ivs[0]);
+  Value last = sub(value(sizeOf(Loop::query)), constant(1));
+  auto [first, end] = visibleKeys(positionOf(constant(0)), positionOf(last));
+  Value start = arith::MulIOp::create(b, ivs[2], constant(kKeys));
+  // The last block ends with the keys.
+  Value count = min(constant(kKeys), sub(keys, start));
+  Value stop = add(start, count);
+  Value isSeen = arith::AndIOp::create(
+      b, arith::CmpIOp::create(b, arith::CmpIPredicate::slt, first, stop),
+      arith::CmpIOp::create(b, arith::CmpIPredicate::slt, start, end));
+  auto branch = scf::IfOp::create(b, isSeen, /*withElseRegion=*/false);
+  {
+    OpBuilder::InsertionGuard inside(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    Part part = {start, count};
+    if (packedKeys)
+      packRows(op.getKey(), keyMap, channels, keyRotation,
+               op.getKeyRotationOperands(), tables, part,
+               followsHeads ? Value(ivs[1]) : Value(), packedKeys);
+    if (packedValues)
+      packRows(op.getValue(), valueMap, valueChannels, nullptr, {}, {}, part,
+               Value(), packedValues);
+  }
+  for (memref::AllocOp alloc : llvm::to_vector(body->getOps<memref::AllocOp>()))
+    memref::DeallocOp::create(b, alloc);
+}
+
+//===----------------------------------------------------------------------===//
 // A task
 //===----------------------------------------------------------------------===//
 
@@ -239,10 +365,6 @@ void AttentionTiler::allocate() {
   queryTile = alloc({lanes, channels},
                     queryRotation ? type : floatElement(op.getQuery()));
   outputTile = alloc({lanes, valueChannels}, floatElement(op.getInits()[0]));
-  if (keyRotation || floatElement(op.getKey()) != type)
-    wideKeys = alloc({keys, channels}, type);
-  if (floatElement(op.getValue()) != type)
-    wideValues = alloc({keys, valueChannels}, type);
   transposed = alloc({count, channels, lanes}, type);
   acc = alloc({count, valueChannels, lanes}, type);
   maxima = alloc({count, lanes}, type);
@@ -254,8 +376,6 @@ void AttentionTiler::allocate() {
   queryTables =
       allocateTables(queryRotation, op.getQueryRotationOperands(),
                      op.getQuery(), queryMap, {1, heads, queries, kKeys});
-  keyTables = allocateTables(keyRotation, op.getKeyRotationOperands(),
-                             op.getKey(), keyMap, {1, 1, 1, kKeys});
   for (ScoreOperand &operand : scoreOperands) {
     if (!operand.followsRows)
       continue;
@@ -268,19 +388,9 @@ void AttentionTiler::allocate() {
   }
 }
 
-void AttentionTiler::emitTask(Value batchIndex, Value headIndex, Value chunk) {
-  Block *body = b.getInsertionBlock();
-  allocate();
-  AffineExpr s0, s1;
-  bindSymbols(b.getContext(), s0, s1);
+/// The numbers of a batch.
+void AttentionTiler::setBatch(Value batchIndex) {
   batch = batchIndex;
-  firstHead = value(apply(s0 * heads, {headIndex}));
-  firstQuery = arith::MulIOp::create(
-      b, arith::MulIOp::create(b, chunk, chunkBlocks), constant(queries));
-  Value left = value(
-      apply((s0 - s1).ceilDiv(queries), {sizeOf(Loop::query), firstQuery}));
-  numBlocks = min(chunkBlocks, left);
-
   auto perBatch = [&](Value number) -> Value {
     if (isa<MemRefType>(number.getType()))
       number = memref::LoadOp::create(b, number, batch);
@@ -297,6 +407,20 @@ void AttentionTiler::emitTask(Value batchIndex, Value headIndex, Value chunk) {
   numKeys = value(sizeOf(Loop::key));
   if (op.getLengths())
     numKeys = min(numKeys, perBatch(op.getLengths()));
+}
+
+void AttentionTiler::emitTask(Value batchIndex, Value headIndex, Value chunk) {
+  Block *body = b.getInsertionBlock();
+  allocate();
+  AffineExpr s0, s1;
+  bindSymbols(b.getContext(), s0, s1);
+  setBatch(batchIndex);
+  firstHead = value(apply(s0 * heads, {headIndex}));
+  firstQuery = arith::MulIOp::create(
+      b, arith::MulIOp::create(b, chunk, chunkBlocks), constant(queries));
+  Value left = value(
+      apply((s0 - s1).ceilDiv(queries), {sizeOf(Loop::query), firstQuery}));
+  numBlocks = min(chunkBlocks, left);
 
   forEachBlock([&](Value block) { emitPrologue(block); });
   emitKeys();
@@ -357,7 +481,8 @@ void AttentionTiler::emitPrologue(Value block) {
   OpFoldResults strides(kNumLoops, b.getIndexAttr(1));
   strides[unsigned(Loop::head)] = channels;
   strides[unsigned(Loop::query)] = apply(s0 * heads, {channels});
-  Value tile = tileView(queryTile, op.getQuery(), queryMap, parts, strides);
+  Value tile = tileView(queryTile, b.getIndexAttr(0), op.getQuery(), queryMap,
+                        parts, strides);
   if (queryRotation) {
     rotate(queryRotation, op.getQueryRotationOperands(), op.getQuery(),
            queryMap, parts, queryTables, tile);
@@ -431,14 +556,27 @@ void AttentionTiler::emitKeys() {
            min(constant(kKeys), sub(end, loop.getInductionVar())));
 }
 
+/// The keys or values of a tile, if they are packed.
+Value AttentionTiler::packedTile(Value packed, AffineMap map, Value start,
+                                 Value count, OpFoldResult size) {
+  if (!packed)
+    return Value();
+  OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
+  OpFoldResult head = zero;
+  if (findLoop(map, Loop::head))
+    head = apply(b.getAffineSymbolExpr(0).floorDiv(getGroup(map)), {firstHead});
+  return slice(packed,
+               {{findLoop(map, Loop::batch) ? OpFoldResult(batch) : zero, one},
+                {head, one},
+                {start, count},
+                {zero, size}},
+               {true, true, false, false});
+}
+
 void AttentionTiler::emitTile(Value start, Value count) {
-  Parts parts = {
-      Part{batch, b.getIndexAttr(1)}, Part{firstHead, b.getIndexAttr(1)},
-      Part{b.getIndexAttr(0), b.getIndexAttr(1)}, Part{start, count}};
-  Value keys = prepare(op.getKey(), keyMap, Loop::channel, parts, keyRotation,
-                       op.getKeyRotationOperands(), keyTables, wideKeys);
-  Value values = prepare(op.getValue(), valueMap, Loop::valueChannel, parts,
-                         nullptr, {}, {}, wideValues);
+  Value keys = packedTile(packedKeys, keyMap, start, count, channels);
+  Value values =
+      packedTile(packedValues, valueMap, start, count, valueChannels);
   forEachBlock([&](Value block) {
     Part part = queriesOf(block);
     Value first = positionOf(value(part.offset));
@@ -564,7 +702,8 @@ void AttentionTiler::emitEpilogue(Value block) {
                      ArrayRef<OpFoldResult> strides) {
     SmallVector<Part> tile = partsOf(destination, followedLoops(map), parts);
     linalg::CopyOp::create(
-        b, tileView(scratch, destination, map, parts, strides),
+        b,
+        tileView(scratch, b.getIndexAttr(0), destination, map, parts, strides),
         slice(destination, tile, SmallVector<bool>(tile.size(), false)));
   };
   OpFoldResults strides(kNumLoops, b.getIndexAttr(1));
@@ -583,7 +722,8 @@ void AttentionTiler::emitEpilogue(Value block) {
     SmallVector<Part> tile = partsOf(destination, followedLoops(map), parts);
     AffineMap identity = b.getMultiDimIdentityMap(tile.size());
     FloatType element = floatElement(destination);
-    generic({tileView(correction, destination, map, parts, strides)},
+    generic({tileView(correction, b.getIndexAttr(0), destination, map, parts,
+                      strides)},
             {identity},
             slice(destination, tile, SmallVector<bool>(tile.size(), false)),
             identity, [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
@@ -659,6 +799,26 @@ void AttentionTiler::run() {
     return;
   }
   chooseBlocks();
+  // Read by all tasks, and kept from call to call as the memory of one task.
+  if (keyRotation || floatElement(op.getKey()) != type ||
+      floatElement(op.getValue()) != type) {
+    auto region = scf::ExecuteRegionOp::create(b, TypeRange(),
+                                               /*no_inline=*/b.getUnitAttr());
+    b.createBlock(&region.getRegion());
+    emitPacking();
+    emitTasks();
+    for (Value packed : {packedKeys, packedValues})
+      if (packed)
+        memref::DeallocOp::create(b, packed);
+    scf::YieldOp::create(b);
+  } else {
+    emitTasks();
+  }
+  rewriter.eraseOp(op);
+}
+
+void AttentionTiler::emitTasks() {
+  OpBuilder::InsertionGuard guard(b);
   AffineExpr s0, s1, s2;
   bindSymbols(b.getContext(), s0, s1, s2);
   OpFoldResult length = sizeOf(Loop::query);
@@ -677,7 +837,6 @@ void AttentionTiler::run() {
   b.setInsertionPointToStart(tasks.getBody());
   SmallVector<Value> ivs = llvm::to_vector_of<Value>(tasks.getInductionVars());
   emitTask(ivs[0], ivs[1], ivs[2]);
-  rewriter.eraseOp(op);
 }
 
 LogicalResult rope::tileAttention(RewriterBase &rewriter, AttentionOp op,
