@@ -75,6 +75,9 @@ void rope::addHostStages(OpPassManager &pm, const SetTargetOptions &target,
     vectorize.vectorBits = tile.vectorBits = info->vectorBits;
     vectorize.registers = info->vectorRegisters;
     vectorize.avx512BF16 = info->avx512BF16;
+    tile.pairProduct = info->amxBF16       ? PairProduct::amx
+                       : info->fastBF16Dot ? PairProduct::dot
+                                           : PairProduct::none;
     hasFMA = info->hasFMA;
   } else {
     llvm::consumeError(info.takeError());

@@ -114,8 +114,13 @@ Expected<TargetInfo> mlir::rope::resolveTarget(StringRef triple, StringRef cpu,
     // The third cache of a group of cores, 32 MB, takes what leaves the second:
     // a copy of 21 MB, read and written, by plain stores takes 0.66 of the time
     // of one by stores past the caches, of 42 MB 1.4 times as long (Zen 5).
-    if (StringRef(info.cpu).starts_with("znver"))
+    if (StringRef(info.cpu).starts_with("znver")) {
       info.streamingBytes = 32 << 20;
+      info.fastBF16Dot = info.avx512BF16;
+    }
+    info.amxBF16 = info.avx512BF16 && info.hasFeature("amx-bf16") &&
+                   Triple(info.triple).isOSLinux() &&
+                   Triple(info.triple).isArch64Bit();
   }
   return info;
 }

@@ -22,18 +22,22 @@
 //===----------------------------------------------------------------------===//
 
 #include "AttentionTiles.h"
+#include "PairTiles.h"
 #include "Rope/IR/Attention.h"
 #include "Rope/IR/RopeOps.h"
 #include "Rope/Transforms/CostModel.h"
 #include "Rope/Transforms/Passes.h"
+#include "mlir/Dialect/AMX/AMXDialect.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include <numeric>
 
@@ -56,8 +60,9 @@ static constexpr int64_t kFarPosition = int64_t(1) << 30;
 namespace {
 class AttentionTiler : AttentionTiles {
 public:
-  AttentionTiler(RewriterBase &rewriter, AttentionOp op, unsigned vectorBits)
-      : AttentionTiles(rewriter, op), rewriter(rewriter),
+  AttentionTiler(OpBuilder &builder, AttentionOp op, unsigned vectorBits,
+                 PairProduct unit)
+      : AttentionTiles(builder, op), unit(unit), pairs(b, unit),
         lanes(std::max<int64_t>(1, vectorBits / type.getWidth())) {}
 
   void run();
@@ -74,7 +79,8 @@ private:
 
   void chooseBlocks();
   void emitPacking();
-  Value allocatePacked(Value operand, AffineMap map, OpFoldResult size);
+  void packPairs(Part keys, Value block);
+  OpFoldResults packedSizes(Value operand, AffineMap map, OpFoldResult size);
   void packRows(Value operand, AffineMap map, OpFoldResult size,
                 RotationAttr rotation, ValueRange rotationOperands,
                 ArrayRef<Value> tables, Part keys, Value head, Value packed);
@@ -89,6 +95,14 @@ private:
   void emitTile(Value start, Value count);
   void emitBlock(Value block, Value start, Value from, Value count, Value keys,
                  Value values);
+  void emitPairBlock(Value block, Value start, Value from, Value count);
+  void packRowOperands(const Parts &parts, OpFoldResult lanes,
+                       SmallVectorImpl<Value> &operands,
+                       SmallVectorImpl<AffineMap> &maps, Value block);
+  Value modifyScore(ImplicitLocOpBuilder &b, Value score, Value row, Value key,
+                    ValueRange elements, Value from, Value firstOfBlock);
+  void emitCheckedSum(Value values, Value sum, Value count);
+  bool isPaired() const { return unit != PairProduct::none; }
   void emitEpilogue(Value block);
   void emitWithoutKeys();
 
@@ -105,7 +119,8 @@ private:
   Value positionOf(Value query);
   std::pair<Value, Value> visibleKeys(Value first, Value last);
 
-  RewriterBase &rewriter;
+  PairProduct unit;
+  PairTiles pairs;
   int64_t lanes;
   /// Heads and queries of a block, their product rounded up to whole vectors,
   /// and the blocks of a task at most.
@@ -122,6 +137,14 @@ private:
   /// Keys and values as tiles read them, [batch][head][key][channel]. Null
   /// where they are read in place.
   Value packedKeys, packedValues;
+
+  // In pairs. Keys are [batch][head][key][channel], channels padded; values
+  // [batch][head][tile][channel][key of the tile]; a flag says of each tile
+  // that there are infinities or NaN.
+  int64_t paddedChannels = 0, paddedValueChannels = 0;
+  Value valueMemory, valueWords, valueFlags;
+  Value pairedRows;
+  Value narrowQueries, narrowWords, transposedWords, weights;
 };
 } // namespace
 
@@ -142,7 +165,9 @@ void AttentionTiler::chooseBlocks() {
     return findLoop(map, Loop::head) ? getGroup(map) : numHeads.value_or(1);
   };
   heads = std::max<int64_t>(1, std::gcd(group(keyMap), group(valueMap)));
-  int64_t target = cost::kBlockRows * 32 / type.getWidth();
+  int64_t target = unit == PairProduct::dot
+                       ? cost::kDotBlockRows
+                       : cost::kBlockRows * 32 / type.getWidth();
   while (heads > target || (heads > 1 && numHeads && *numHeads % heads != 0)) {
     int64_t divisor = 2;
     while (heads % divisor != 0)
@@ -177,6 +202,10 @@ void AttentionTiler::chooseBlocks() {
   int64_t perRow = getConstantIntValue(channels).value_or(128) +
                    getConstantIntValue(valueChannels).value_or(128);
   int64_t bytes = std::max<int64_t>(1, perRow) * rows * type.getWidth() / 8;
+  paddedChannels = llvm::alignTo(getConstantIntValue(channels).value_or(0),
+                                 pairs.depthMultiple());
+  paddedValueChannels =
+      llvm::alignTo(getConstantIntValue(valueChannels).value_or(0), lanes);
   maxBlocks = std::clamp<int64_t>(kTaskBytes / std::max<int64_t>(bytes, 1), 1,
                                   cost::kTaskBlocks);
 }
@@ -245,16 +274,15 @@ Value AttentionTiler::positionOf(Value query) { return add(query, offset); }
 // Packed keys and values
 //===----------------------------------------------------------------------===//
 
-/// Memory for the rows of all heads, one head after another.
-Value AttentionTiler::allocatePacked(Value operand, AffineMap map,
-                                     OpFoldResult size) {
+/// The sizes of the rows of all heads, one head after another.
+OpFoldResults AttentionTiler::packedSizes(Value operand, AffineMap map,
+                                          OpFoldResult size) {
   auto sizeIn = [&](Loop loop) -> OpFoldResult {
     std::optional<int64_t> dim = findLoop(map, loop);
     return dim ? memref::getMixedSize(b, b.getLoc(), operand, *dim)
                : OpFoldResult(b.getIndexAttr(1));
   };
-  return alloc(
-      {sizeIn(Loop::batch), sizeIn(Loop::head), sizeIn(Loop::key), size}, type);
+  return {sizeIn(Loop::batch), sizeIn(Loop::head), sizeIn(Loop::key), size};
 }
 
 /// Rotates or widens some keys of one head or of all.
@@ -291,19 +319,114 @@ void AttentionTiler::packRows(Value operand, AffineMap map, OpFoldResult size,
                   rows);
   SmallVector<Part> all = partsOf(operand, followedLoops(map), parts);
   AffineMap identity = b.getMultiDimIdentityMap(all.size());
+  FloatType element = floatElement(packed);
   generic({slice(operand, all, SmallVector<bool>(all.size(), false))},
           {identity}, rows, identity,
           [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
-            return toFloat(b, arguments[0], type);
+            return toFloat(b, arguments[0], element);
           });
+}
+
+/// Brings the values of a tile into pairs of keys, [channel][key], head by
+/// head.
+void AttentionTiler::packPairs(Part keys, Value block) {
+  OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
+  Value heads = value(memref::getMixedSizes(b, b.getLoc(), valueFlags)[1]);
+  auto loop = scf::ForOp::create(b, constant(0), heads, constant(1));
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  Value head = loop.getInductionVar();
+  AffineExpr s0 = b.getAffineSymbolExpr(0);
+  Parts parts = {Part{batch, one},
+                 Part{apply(s0 * getGroup(valueMap), {head}), one},
+                 Part{zero, one}, keys};
+  SmallVector<Loop> kept;
+  Value rows =
+      tileOf(op.getValue(), valueMap, parts, {Loop::batch, Loop::head}, kept);
+  AffineMap plain = b.getMultiDimIdentityMap(2);
+  AffineMap order = projectMap(mapOf(kept), {Loop::key, Loop::valueChannel});
+  // Channels of a key, as half of the words of its pair.
+  auto narrow = [&](ImplicitLocOpBuilder &b, Value x) -> Value {
+    return arith::ExtUIOp::create(
+        b, b.getI32Type(), arith::BitcastOp::create(b, b.getI16Type(), x));
+  };
+  auto every = [&](Value memref, OpFoldResult first, OpFoldResult count,
+                   int64_t step) -> Value {
+    OpFoldResults offsets, sizes, strides;
+    for (Loop loop : kept) {
+      bool isKey = loop == Loop::key;
+      offsets.push_back(isKey ? first : zero);
+      sizes.push_back(isKey ? count : valueChannels);
+      strides.push_back(b.getIndexAttr(isKey ? step : 1));
+    }
+    return memref::SubViewOp::create(b, memref, offsets, sizes, strides);
+  };
+  OpFoldResult whole = apply(s0.floorDiv(2), {keys.size});
+  Value words = row(pairedRows, {}, {whole, valueChannels});
+  Value both = constant(2);
+  generic({every(rows, zero, whole, 2), every(rows, one, whole, 2)},
+          {order, order}, words, plain,
+          [&](ImplicitLocOpBuilder &b, ValueRange arguments) -> Value {
+            Value places =
+                arith::ConstantOp::create(b, b.getI32IntegerAttr(16));
+            return arith::OrIOp::create(
+                b, narrow(b, arguments[0]),
+                arith::ShLIOp::create(b, narrow(b, arguments[1]), places));
+          });
+  Value rest = arith::RemUIOp::create(b, value(keys.size), both);
+  generic(
+      {every(rows, apply(s0.floorDiv(2) * 2, {keys.size}), rest, 1)}, {order},
+      slice(pairedRows, {{whole, rest}, {zero, valueChannels}}, {false, false}),
+      plain, [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
+        return narrow(b, arguments[0]);
+      });
+  Value at = findLoop(valueMap, Loop::batch) ? batch : constant(0);
+  memref::StoreOp::create(b, pairs.findSpecials(pairedRows), valueFlags,
+                          ValueRange{at, head, block});
+  generic(
+      {pairedRows}, {plain},
+      row(valueWords, {at, head, block},
+          {b.getIndexAttr(paddedValueChannels), b.getIndexAttr(kKeys / 2)}),
+      AffineMap::getPermutationMap(ArrayRef<unsigned>{1, 0}, b.getContext()),
+      [&](ImplicitLocOpBuilder &, ValueRange arguments) {
+        return arguments[0];
+      });
 }
 
 /// Rotates and widens all keys that a query may see, once.
 void AttentionTiler::emitPacking() {
-  if (keyRotation || floatElement(op.getKey()) != type)
-    packedKeys = allocatePacked(op.getKey(), keyMap, channels);
-  if (floatElement(op.getValue()) != type)
-    packedValues = allocatePacked(op.getValue(), valueMap, valueChannels);
+  if (isPaired()) {
+    OpFoldResults sizes = packedSizes(op.getKey(), keyMap, channels);
+    AffineExpr s0 = b.getAffineSymbolExpr(0);
+    sizes[2] = apply(s0.ceilDiv(kKeys) * kKeys, {sizes[2]});
+    sizes[3] = b.getIndexAttr(paddedChannels);
+    packedKeys = alloc(sizes, b.getBF16Type());
+    sizes = packedSizes(op.getValue(), valueMap, valueChannels);
+    sizes[2] = apply(s0.ceilDiv(kKeys), {sizes[2]});
+    sizes.pop_back();
+    valueFlags = alloc(sizes, b.getI32Type());
+    OpFoldResult bytes = b.getIndexAttr(paddedValueChannels * kKeys * 2);
+    for (OpFoldResult size : sizes)
+      bytes = apply(s0 * b.getAffineSymbolExpr(1), {bytes, size});
+    valueMemory = alloc({bytes}, b.getI8Type());
+    auto words = [&](int64_t keys, Type element) -> Value {
+      OpFoldResults shape = sizes;
+      shape.append({b.getIndexAttr(paddedValueChannels), b.getIndexAttr(keys)});
+      SmallVector<int64_t> staticShape;
+      SmallVector<Value> dynamic;
+      dispatchIndexOpFoldResults(shape, dynamic, staticShape);
+      return memref::ViewOp::create(b, MemRefType::get(staticShape, element),
+                                    valueMemory, constant(0), dynamic);
+    };
+    packedValues = words(kKeys, b.getBF16Type());
+    valueWords = words(kKeys / 2, b.getI32Type());
+  } else {
+    if (keyRotation || floatElement(op.getKey()) != type)
+      packedKeys = alloc(packedSizes(op.getKey(), keyMap, channels), type);
+    if (floatElement(op.getValue()) != type)
+      packedValues =
+          alloc(packedSizes(op.getValue(), valueMap, valueChannels), type);
+  }
   OpBuilder::InsertionGuard guard(b);
   Value keys = value(sizeOf(Loop::key));
   // Heads that are rotated alike are rotated together.
@@ -327,6 +450,17 @@ void AttentionTiler::emitPacking() {
   SmallVector<Value> tables =
       allocateTables(keyRotation, op.getKeyRotationOperands(), op.getKey(),
                      keyMap, {1, 1, 1, kKeys});
+  OpFoldResults sizes;
+  if (packedKeys)
+    sizes = memref::getMixedSizes(b, b.getLoc(), packedKeys);
+  if (isPaired()) {
+    // What fills up pairs, tiles and channels is zero.
+    pairedRows =
+        alloc({b.getIndexAttr(kKeys / 2), b.getIndexAttr(paddedValueChannels)},
+              b.getI32Type());
+    Value none = arith::ConstantOp::create(b, b.getI32IntegerAttr(0));
+    linalg::FillOp::create(b, none, pairedRows);
+  }
   setBatch(ivs[0]);
   Value last = sub(value(sizeOf(Loop::query)), constant(1));
   auto [first, end] = visibleKeys(positionOf(constant(0)), positionOf(last));
@@ -342,11 +476,26 @@ void AttentionTiler::emitPacking() {
     OpBuilder::InsertionGuard inside(b);
     b.setInsertionPointToStart(branch.thenBlock());
     Part part = {start, count};
+    if (isPaired() && getConstantIntValue(channels) != paddedChannels)
+      linalg::FillOp::create(
+          b,
+          Value(arith::ConstantOp::create(
+              b, b.getFloatAttr(b.getBF16Type(), 0.0))),
+          slice(packedKeys,
+                {{findLoop(keyMap, Loop::batch) ? OpFoldResult(batch)
+                                                : b.getIndexAttr(0),
+                  b.getIndexAttr(1)},
+                 {b.getIndexAttr(0), sizes[1]},
+                 part,
+                 {b.getIndexAttr(0), sizes[3]}},
+                SmallVector<bool>(4, false)));
     if (packedKeys)
-      packRows(op.getKey(), keyMap, channels, keyRotation,
+      packRows(op.getKey(), keyMap, sizes[3], keyRotation,
                op.getKeyRotationOperands(), tables, part,
                followsHeads ? Value(ivs[1]) : Value(), packedKeys);
-    if (packedValues)
+    if (isPaired())
+      packPairs(part, ivs[2]);
+    else if (packedValues)
       packRows(op.getValue(), valueMap, valueChannels, nullptr, {}, {}, part,
                Value(), packedValues);
   }
@@ -365,8 +514,32 @@ void AttentionTiler::allocate() {
   queryTile = alloc({lanes, channels},
                     queryRotation ? type : floatElement(op.getQuery()));
   outputTile = alloc({lanes, valueChannels}, floatElement(op.getInits()[0]));
-  transposed = alloc({count, channels, lanes}, type);
-  acc = alloc({count, valueChannels, lanes}, type);
+  if (isPaired()) {
+    int64_t bytes = rows * paddedChannels * 2;
+    auto words = [&](Value memory, ArrayRef<int64_t> shape, Type element) {
+      return memref::ViewOp::create(b, MemRefType::get(shape, element), memory,
+                                    constant(0), ValueRange());
+    };
+    Value memory = alloc({b.getIndexAttr(bytes)}, b.getI8Type());
+    narrowQueries = words(memory, {rows, paddedChannels}, b.getBF16Type());
+    narrowWords = words(memory, {rows, paddedChannels / 2}, b.getI32Type());
+    memory = alloc({b.getIndexAttr(maxBlocks * bytes)}, b.getI8Type());
+    transposed = words(memory, {maxBlocks, paddedChannels / 2, 2 * rows},
+                       b.getBF16Type());
+    transposedWords =
+        words(memory, {maxBlocks, paddedChannels / 2, rows}, b.getI32Type());
+    weights = alloc({b.getIndexAttr(kKeys / 2), b.getIndexAttr(2 * rows)},
+                    b.getBF16Type());
+    acc = alloc({count, b.getIndexAttr(paddedValueChannels), lanes}, type);
+    // The channels that fill up a row stay zero.
+    if (getConstantIntValue(channels) != paddedChannels)
+      linalg::FillOp::create(
+          b, Value(arith::ConstantOp::create(b, b.getI32IntegerAttr(0))),
+          narrowWords);
+  } else {
+    transposed = alloc({count, channels, lanes}, type);
+    acc = alloc({count, valueChannels, lanes}, type);
+  }
   maxima = alloc({count, lanes}, type);
   sums = alloc({count, lanes}, type);
   scores = alloc({keys, lanes}, type);
@@ -498,16 +671,32 @@ void AttentionTiler::emitPrologue(Value block) {
   AffineMap swapped =
       AffineMap::getPermutationMap(ArrayRef<unsigned>{1, 0}, context);
   double scale = op.getScale().convertToDouble();
-  generic({queryTile}, {plain},
-          row(transposed, {block}, {channels, b.getIndexAttr(rows)}), swapped,
-          [&](ImplicitLocOpBuilder &b, ValueRange arguments) -> Value {
-            Value x = toFloat(b, arguments[0], type);
-            if (scale == 1.0)
-              return x;
-            return arith::MulFOp::create(
-                b, x,
-                arith::ConstantOp::create(b, b.getFloatAttr(type, scale)));
-          });
+  auto scaled = [&](ImplicitLocOpBuilder &b, Value x) -> Value {
+    x = toFloat(b, x, type);
+    if (scale == 1.0)
+      return x;
+    return arith::MulFOp::create(
+        b, x, arith::ConstantOp::create(b, b.getFloatAttr(type, scale)));
+  };
+  OpFoldResult allRows = b.getIndexAttr(rows);
+  if (isPaired()) {
+    // Rounded once, then transposed as pairs.
+    generic({queryTile}, {plain}, row(narrowQueries, {}, {allRows, channels}),
+            plain, [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
+              return toFloat(b, scaled(b, arguments[0]), b.getBF16Type());
+            });
+    generic({narrowWords}, {plain},
+            row(transposedWords, {block},
+                {b.getIndexAttr(paddedChannels / 2), allRows}),
+            swapped, [&](ImplicitLocOpBuilder &, ValueRange arguments) {
+              return arguments[0];
+            });
+  } else {
+    generic({queryTile}, {plain}, row(transposed, {block}, {channels, allRows}),
+            swapped, [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
+              return scaled(b, arguments[0]);
+            });
+  }
 
   // The state.
   auto fill = [&](Value number, Value memref) {
@@ -549,6 +738,10 @@ void AttentionTiler::emitKeys() {
   last =
       sub(min(value(sizeOf(Loop::query)), add(firstQuery, last)), constant(1));
   auto [start, end] = visibleKeys(positionOf(firstQuery), positionOf(last));
+  // Tiles are those of the packed values.
+  if (isPaired())
+    start =
+        value(apply(b.getAffineSymbolExpr(0).floorDiv(kKeys) * kKeys, {start}));
   auto loop = scf::ForOp::create(b, start, end, constant(kKeys));
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
@@ -574,9 +767,11 @@ Value AttentionTiler::packedTile(Value packed, AffineMap map, Value start,
 }
 
 void AttentionTiler::emitTile(Value start, Value count) {
-  Value keys = packedTile(packedKeys, keyMap, start, count, channels);
-  Value values =
-      packedTile(packedValues, valueMap, start, count, valueChannels);
+  Value keys, values;
+  if (!isPaired()) {
+    keys = packedTile(packedKeys, keyMap, start, count, channels);
+    values = packedTile(packedValues, valueMap, start, count, valueChannels);
+  }
   forEachBlock([&](Value block) {
     Part part = queriesOf(block);
     Value first = positionOf(value(part.offset));
@@ -588,7 +783,13 @@ void AttentionTiler::emitTile(Value start, Value count) {
     auto branch = scf::IfOp::create(b, any, /*withElseRegion=*/false);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(branch.thenBlock());
-    emitBlock(block, start, from, sub(to, from), keys, values);
+    if (isPaired()) {
+      // Whole steps of the unit, within the tile.
+      from = value(apply(b.getAffineSymbolExpr(0).floorDiv(32) * 32, {from}));
+      emitPairBlock(block, start, from, sub(to, from));
+    } else {
+      emitBlock(block, start, from, sub(to, from), keys, values);
+    }
   });
 }
 
@@ -619,30 +820,11 @@ void AttentionTiler::emitBlock(Value block, Value start, Value from,
       inner(op.getValue(), valueMap, values, Loop::valueChannel, valueChannels);
 
   SmallVector<Value> operands;
-  for (const ScoreOperand &operand : scoreOperands) {
-    if (!operand.followsRows) {
-      SmallVector<Loop> kept;
-      operands.push_back(tileOf(operand.operand->get(), operand.map, parts,
-                                {Loop::batch, Loop::head, Loop::query}, kept));
-      maps.push_back(mapOf(kept));
-    } else if (operand.followsKeys) {
-      pack(operand, parts, b.getIndexAttr(0));
-      operands.push_back(row(operand.packed, {}, {count, lanes}));
-      maps.push_back(mapOf({Loop::key, Loop::query}));
-    } else {
-      operands.push_back(row(operand.packed, {block}, {lanes}));
-      maps.push_back(mapOf({Loop::query}));
-    }
-  }
-  if (positions) {
-    operands.push_back(row(positions, {block}, {lanes}));
-    maps.push_back(mapOf({Loop::query}));
-  }
+  packRowOperands(parts, lanes, operands, maps, block);
   maps.append({mapOf({Loop::valueChannel, Loop::query}), mapOf({Loop::query}),
                mapOf({Loop::query}), mapOf({Loop::key, Loop::query}),
                mapOf({Loop::query})});
   Value firstOfBlock = this->value(parts[unsigned(Loop::query)].offset);
-  Value keyOfTile = arith::IndexCastOp::create(b, b.getI32Type(), from);
   auto online = OnlineAttentionOp::create(
       b, TypeRange{}, query, key, value, operands,
       row(acc, {block}, {valueChannels, lanes}), row(maxima, {block}, {lanes}),
@@ -660,35 +842,222 @@ void AttentionTiler::emitBlock(Value block, Value start, Value from,
     types.push_back(getElementTypeOrSelf(operand.getType()));
   Block *body = b.createBlock(&online.getRegion(), {}, types,
                               SmallVector<Location>(types.size(), b.getLoc()));
-  Value row = body->getArgument(3), keyIndex = body->getArgument(4);
-  SmallVector<Value> arguments = {body->getArgument(0)};
+  YieldOp::create(b, modifyScore(b, body->getArgument(0), body->getArgument(3),
+                                 body->getArgument(4),
+                                 ValueRange(body->getArguments()).drop_front(5),
+                                 from, firstOfBlock));
+}
+
+/// The elements of score operands that a block needs, and its positions, with
+/// their maps.
+void AttentionTiler::packRowOperands(const Parts &parts, OpFoldResult lanes,
+                                     SmallVectorImpl<Value> &operands,
+                                     SmallVectorImpl<AffineMap> &maps,
+                                     Value block) {
+  for (const ScoreOperand &operand : scoreOperands) {
+    if (!operand.followsRows) {
+      SmallVector<Loop> kept;
+      operands.push_back(tileOf(operand.operand->get(), operand.map, parts,
+                                {Loop::batch, Loop::head, Loop::query}, kept));
+      maps.push_back(mapOf(kept));
+    } else if (operand.followsKeys) {
+      pack(operand, parts, b.getIndexAttr(0));
+      operands.push_back(
+          row(operand.packed, {}, {parts[unsigned(Loop::key)].size, lanes}));
+      maps.push_back(mapOf({Loop::key, Loop::query}));
+    } else {
+      operands.push_back(row(operand.packed, {block}, {lanes}));
+      maps.push_back(mapOf({Loop::query}));
+    }
+  }
+  if (positions) {
+    operands.push_back(row(positions, {block}, {lanes}));
+    maps.push_back(mapOf({Loop::query}));
+  }
+}
+
+/// The region and the mask on a score of a block. `key` counts from `from` on,
+/// `elements` are those of what packRowOperands gives.
+Value AttentionTiler::modifyScore(ImplicitLocOpBuilder &b, Value score,
+                                  Value row, Value key, ValueRange elements,
+                                  Value from, Value firstOfBlock) {
+  SmallVector<Value> arguments = {score};
   if (!op.getRegion().empty()) {
     Value head = firstHead, index = row;
     if (heads > 1) {
-      Value number = constant(heads);
-      head = add(head, arith::RemUIOp::create(b, row, number));
+      Value number = arith::ConstantIndexOp::create(b, heads);
+      head = arith::AddIOp::create(b, head,
+                                   arith::RemUIOp::create(b, row, number));
       index = arith::DivUIOp::create(b, row, number);
     }
-    arguments.append(
-        {batch, head, add(index, firstOfBlock), add(keyIndex, from)});
-    for (auto [i, operand] : llvm::enumerate(op.getScoreOperands())) {
-      Value element = body->getArgument(5 + i);
+    arguments.append({batch, head,
+                      arith::AddIOp::create(b, index, firstOfBlock),
+                      arith::AddIOp::create(b, key, from)});
+    for (auto [operand, element] : llvm::zip(op.getScoreOperands(), elements)) {
       if (getElementTypeOrSelf(operand.getType()).isInteger(1) &&
           !element.getType().isInteger(1))
         element = arith::TruncIOp::create(b, b.getI1Type(), element);
       arguments.push_back(element);
     }
   }
-  Value score = inlineScoreRegion(b, op.getRegion(), arguments);
-  if (positions) {
-    Value position = body->getArguments().back();
-    Value at = arith::IndexCastOp::create(b, b.getI32Type(), keyIndex);
-    at = add(at, keyOfTile);
-    if (Value visible = buildVisibility(b, op, position, at, Value()))
-      score = arith::SelectOp::create(b, visible, score,
-                                      infinity(/*negative=*/true));
+  score = inlineScoreRegion(b, op.getRegion(), arguments);
+  if (!positions)
+    return score;
+  Type i32 = b.getI32Type();
+  Value at = arith::AddIOp::create(b, arith::IndexCastOp::create(b, i32, key),
+                                   arith::IndexCastOp::create(b, i32, from));
+  if (Value visible = buildVisibility(b, op, elements.back(), at, Value())) {
+    Value none = arith::ConstantOp::create(
+        b, b.getFloatAttr(type, APFloat::getInf(type.getFloatSemantics(),
+                                                /*Negative=*/true)));
+    score = arith::SelectOp::create(b, visible, score, none);
   }
-  YieldOp::create(b, score);
+  return score;
+}
+
+/// A block's scores, softmax and sums by products of pairs.
+void AttentionTiler::emitPairBlock(Value block, Value start, Value from,
+                                   Value count) {
+  Parts parts = blockParts(block);
+  parts[unsigned(Loop::key)] = {from, count};
+  OpFoldResult all = b.getIndexAttr(rows), zero = b.getIndexAttr(0),
+               one = b.getIndexAttr(1);
+  auto indexIn = [&](AffineMap map) -> std::pair<OpFoldResult, OpFoldResult> {
+    OpFoldResult head = zero;
+    if (findLoop(map, Loop::head))
+      head =
+          apply(b.getAffineSymbolExpr(0).floorDiv(getGroup(map)), {firstHead});
+    return {findLoop(map, Loop::batch) ? OpFoldResult(batch) : zero, head};
+  };
+  auto roundUp = [&](Value x, int64_t multiple) {
+    return value(
+        apply(b.getAffineSymbolExpr(0).ceilDiv(multiple) * multiple, {x}));
+  };
+
+  // Further keys, or what lies behind them, get scores that nobody reads.
+  auto [keyBatch, keyHead] = indexIn(keyMap);
+  Value padded = roundUp(count, pairs.rowMultiple());
+  Value keys = slice(packedKeys,
+                     {{keyBatch, one},
+                      {keyHead, one},
+                      {from, padded},
+                      {zero, b.getIndexAttr(paddedChannels)}},
+                     {true, true, false, false});
+  Value queries =
+      row(transposed, {block},
+          {b.getIndexAttr(paddedChannels / 2), b.getIndexAttr(2 * rows)});
+  Value product = row(scores, {}, {padded, all});
+  pairs.product(keys, queries, product, /*accumulates=*/false);
+
+  auto modify = [&]() {
+    SmallVector<Value> operands;
+    SmallVector<AffineMap> maps;
+    packRowOperands(parts, all, operands, maps, block);
+    for (AffineMap &map : maps)
+      map = projectMap(map, {Loop::key, Loop::query});
+    Value firstOfBlock = value(parts[unsigned(Loop::query)].offset);
+    generic(operands, maps, row(scores, {}, {count, all}),
+            b.getMultiDimIdentityMap(2),
+            [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
+              Value key = linalg::IndexOp::create(b, 0);
+              Value index = linalg::IndexOp::create(b, 1);
+              return modifyScore(b, arguments.back(), index, key,
+                                 arguments.drop_back(), from, firstOfBlock);
+            });
+  };
+  if (!op.getRegion().empty()) {
+    modify();
+  } else if (positions) {
+    // Most tiles are seen by all rows.
+    Part part = parts[unsigned(Loop::query)];
+    Value first = positionOf(value(part.offset));
+    Value last = sub(add(first, value(part.size)), constant(1));
+    std::pair<Value, Value> ofFirst = visibleKeys(first, first);
+    std::pair<Value, Value> ofLast = visibleKeys(last, last);
+    Value isCut = arith::OrIOp::create(
+        b,
+        arith::CmpIOp::create(b, arith::CmpIPredicate::slt, from,
+                              max(ofFirst.first, ofLast.first)),
+        arith::CmpIOp::create(b, arith::CmpIPredicate::sgt, add(from, count),
+                              min(ofFirst.second, ofLast.second)));
+    auto branch = scf::IfOp::create(b, isCut, /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    modify();
+  }
+
+  Value sum = row(acc, {block}, {b.getIndexAttr(paddedValueChannels), all});
+  pairs.softmax(scores, count, row(maxima, {block}, {all}),
+                row(sums, {block}, {all}), correction, weights);
+  pairs.rescale(sum, correction);
+
+  // A weight of zero times infinity is no number: such tiles are rare.
+  std::pair<OpFoldResult, OpFoldResult> ofValue = indexIn(valueMap);
+  Value tile = arith::DivUIOp::create(b, start, constant(kKeys));
+  Value shift = sub(from, start);
+  Value depth = roundUp(count, pairs.depthMultiple());
+  auto values = [&](int64_t channels, Value depth) {
+    return slice(packedValues,
+                 {{ofValue.first, one},
+                  {ofValue.second, one},
+                  {tile, one},
+                  {zero, b.getIndexAttr(channels)},
+                  {shift, depth}},
+                 {true, true, true, false, false});
+  };
+  Value flag = memref::LoadOp::create(
+      b, valueFlags,
+      ValueRange{value(ofValue.first), value(ofValue.second), tile});
+  Value isFinite = arith::CmpIOp::create(
+      b, arith::CmpIPredicate::eq, flag,
+      arith::ConstantOp::create(b, b.getI32IntegerAttr(0)));
+  auto branch = scf::IfOp::create(b, isFinite, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  AffineExpr s0 = b.getAffineSymbolExpr(0);
+  Value weightRows = row(
+      weights, {}, {apply(s0.floorDiv(2), {depth}), b.getIndexAttr(2 * rows)});
+  pairs.product(values(paddedValueChannels, depth), weightRows, sum,
+                /*accumulates=*/true);
+  b.setInsertionPointToStart(branch.elseBlock());
+  emitCheckedSum(values(*getConstantIntValue(valueChannels), count), sum,
+                 count);
+}
+
+/// sum[channel][row] += the values [channel][key] times their weights, without
+/// those of weight zero.
+void AttentionTiler::emitCheckedSum(Value values, Value sum, Value count) {
+  FloatType narrow = b.getBF16Type();
+  auto loop = scf::ForOp::create(b, constant(0), count, constant(1));
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  Value key = loop.getInductionVar();
+  // The weights of a key, one of each pair.
+  Value pair = arith::DivUIOp::create(b, key, constant(2));
+  Value isOdd = arith::RemUIOp::create(b, key, constant(2));
+  Value ofKey = slice(
+      values, {{b.getIndexAttr(0), valueChannels}, {key, b.getIndexAttr(1)}},
+      {false, true});
+  Value start = add(arith::MulIOp::create(b, pair, constant(2 * rows)), isOdd);
+  Value weight =
+      view(weights, start, {b.getIndexAttr(rows)}, {b.getIndexAttr(2)});
+  AffineMap plain = b.getMultiDimIdentityMap(2);
+  generic({ofKey, weight},
+          {AffineMap::get(2, 0, b.getAffineDimExpr(0)),
+           AffineMap::get(2, 0, b.getAffineDimExpr(1))},
+          row(sum, {}, {valueChannels, b.getIndexAttr(rows)}), plain,
+          [&](ImplicitLocOpBuilder &b, ValueRange arguments) -> Value {
+            Value zero =
+                arith::ConstantOp::create(b, b.getFloatAttr(narrow, 0.0));
+            Value isHidden = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ,
+                                                   arguments[1], zero);
+            Value product =
+                arith::MulFOp::create(b, toFloat(b, arguments[0], type),
+                                      toFloat(b, arguments[1], type));
+            return arith::SelectOp::create(
+                b, isHidden, arguments[2],
+                arith::AddFOp::create(b, arguments[2], product));
+          });
 }
 
 void AttentionTiler::emitEpilogue(Value block) {
@@ -784,8 +1153,6 @@ void AttentionTiler::emitWithoutKeys() {
 }
 
 void AttentionTiler::run() {
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPoint(op);
   // Nothing to write, or nothing to read: slices of nothing would start out of
   // bounds.
   bool isEmpty = llvm::any_of(op.getInits(), [](Value init) {
@@ -794,27 +1161,24 @@ void AttentionTiler::run() {
   std::optional<int64_t> keys = getConstantIntValue(sizeOf(Loop::key));
   if (!isEmpty && keys == 0)
     emitWithoutKeys();
-  if (isEmpty || keys == 0) {
-    rewriter.eraseOp(op);
+  if (isEmpty || keys == 0)
     return;
-  }
   chooseBlocks();
   // Read by all tasks, and kept from call to call as the memory of one task.
-  if (keyRotation || floatElement(op.getKey()) != type ||
+  if (isPaired() || keyRotation || floatElement(op.getKey()) != type ||
       floatElement(op.getValue()) != type) {
     auto region = scf::ExecuteRegionOp::create(b, TypeRange(),
                                                /*no_inline=*/b.getUnitAttr());
     b.createBlock(&region.getRegion());
     emitPacking();
     emitTasks();
-    for (Value packed : {packedKeys, packedValues})
-      if (packed)
-        memref::DeallocOp::create(b, packed);
+    for (memref::AllocOp alloc :
+         llvm::to_vector(region.getRegion().front().getOps<memref::AllocOp>()))
+      memref::DeallocOp::create(b, alloc);
     scf::YieldOp::create(b);
   } else {
     emitTasks();
   }
-  rewriter.eraseOp(op);
 }
 
 void AttentionTiler::emitTasks() {
@@ -839,11 +1203,39 @@ void AttentionTiler::emitTasks() {
   emitTask(ivs[0], ivs[1], ivs[2]);
 }
 
+/// Whether products can be those of pairs: of bf16, in channels that are known.
+static bool canPair(AttentionOp op) {
+  auto isBF16 = [](Value value) { return floatElement(value).isBF16(); };
+  auto size = [&](OpOperand &operand, Loop loop) {
+    std::optional<int64_t> dim = findLoop(op.getMap(operand), loop);
+    return dim ? cast<ShapedType>(operand.get().getType()).getDimSize(*dim) : 1;
+  };
+  return isBF16(op.getQuery()) && isBF16(op.getKey()) &&
+         isBF16(op.getValue()) &&
+         !ShapedType::isDynamic(size(op.getKeyMutable(), Loop::channel)) &&
+         !ShapedType::isDynamic(size(op.getValueMutable(), Loop::valueChannel));
+}
+
 LogicalResult rope::tileAttention(RewriterBase &rewriter, AttentionOp op,
-                                  unsigned vectorBits) {
+                                  const TileAttentionOptions &options) {
   if (!op.getResults().empty())
     return rewriter.notifyMatchFailure(op, "is on tensors");
-  AttentionTiler(rewriter, op, vectorBits).run();
+  OpBuilder::InsertionGuard guard(rewriter);
+  rewriter.setInsertionPoint(op);
+  unsigned bits = options.vectorBits;
+  PairProduct unit =
+      bits == 512 && canPair(op) ? options.pairProduct : PairProduct::none;
+  if (unit == PairProduct::amx) {
+    ImplicitLocOpBuilder b(op.getLoc(), rewriter);
+    auto branch = scf::IfOp::create(b, buildAMXPermission(b),
+                                    /*withElseRegion=*/true);
+    rewriter.setInsertionPointToStart(branch.thenBlock());
+    AttentionTiler(rewriter, op, bits, unit).run();
+    rewriter.setInsertionPointToStart(branch.elseBlock());
+    unit = PairProduct::none;
+  }
+  AttentionTiler(rewriter, op, bits, unit).run();
+  rewriter.eraseOp(op);
   return success();
 }
 
@@ -856,7 +1248,7 @@ struct TileAttention : rope::impl::TileAttentionBase<TileAttention> {
     getOperation()->walk([&](AttentionOp op) { ops.push_back(op); });
     IRRewriter rewriter(&getContext());
     for (AttentionOp op : ops)
-      (void)tileAttention(rewriter, op, vectorBits);
+      (void)tileAttention(rewriter, op, {vectorBits, pairProduct});
   }
 };
 } // namespace

@@ -22,6 +22,10 @@ class SymbolTable;
 
 namespace mlir::rope {
 
+/// What multiplies bf16 in pairs and adds in f32: nothing, vdpbf16ps of
+/// AVX512-BF16, or the tiles of AMX.
+enum class PairProduct { none, dot, amx };
+
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION
 #include "Rope/Transforms/Passes.h.inc"
@@ -108,10 +112,10 @@ LogicalResult vectorizeElementwise(RewriterBase &rewriter,
                                    ArrayRef<linalg::LinalgOp> ops,
                                    const ElementwiseVectorization &options);
 
-/// Replaces `op`, on memrefs, by loops over tiles for vectors of `vectorBits`
-/// bits. Fails, and changes nothing, on tensors.
+/// Replaces `op`, on memrefs, by loops over tiles. Fails, and changes nothing,
+/// on tensors.
 LogicalResult tileAttention(RewriterBase &rewriter, AttentionOp op,
-                            unsigned vectorBits);
+                            const TileAttentionOptions &options);
 
 /// Replaces a linalg operation on memrefs with one reduction loop and one
 /// contiguous result by loops over tiles of the result, which stay in

@@ -358,11 +358,23 @@ def TileAttention : Pass<"rope-tile-attention"> {
   let options = [
     Option<"vectorBits", "vector-bits", "unsigned", /*default=*/"128",
            "Width of a vector register in bits">,
+    Option<"pairProduct", "pair-product", "::mlir::rope::PairProduct",
+           /*default=*/"::mlir::rope::PairProduct::none",
+           "Instructions for products of bf16, with vectors of 512 bits",
+           [{::llvm::cl::values(
+             clEnumValN(::mlir::rope::PairProduct::none, "none",
+                        "products of f32"),
+             clEnumValN(::mlir::rope::PairProduct::dot, "dot",
+                        "vdpbf16ps of AVX512-BF16"),
+             clEnumValN(::mlir::rope::PairProduct::amx, "amx",
+                        "tiles of AMX, where the process may use them"))}]>,
   ];
   let dependentDialects = [
-    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::affine::AffineDialect", "::mlir::amx::AMXDialect",
+    "::mlir::arith::ArithDialect", "::mlir::LLVM::LLVMDialect",
     "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect",
-    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect"];
 }
 
 def ExpandSubViews : Pass<"rope-expand-subviews"> {
