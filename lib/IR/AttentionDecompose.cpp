@@ -299,6 +299,8 @@ OnlineAttentionOp::decomposeOperation(OpBuilder &builder) {
     Value weight = arguments[1];
     Value next =
         multiplyAdd(b, toFloat(b, arguments[0], type), weight, arguments[2]);
+    if ((*this)->hasAttr("rope.unmasked"))
+      return SmallVector<Value>{next};
     Value isHidden = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, weight,
                                            floatConstant(b, type, 0.0));
     return SmallVector<Value>{

@@ -45,8 +45,9 @@ public:
   /// updates `max` and `sum` [row], sets `correction` [row] to what values
   /// accumulated before are to be multiplied with, and `weights` in pairs,
   /// [key / 2][2 row], zero beyond `count` up to a multiple of depthMultiple.
+  /// Scores and maxima are as products are, to be multiplied with `scale`.
   void softmax(Value scores, Value count, Value max, Value sum,
-               Value correction, Value weights);
+               Value correction, Value weights, double scale);
 
   /// Multiplies the rows of `acc` [m][row] with `correction` [row], unless all
   /// of that is one.

@@ -406,3 +406,60 @@ func.func @declared(%n: index) {
   }
   return
 }
+
+// -----
+
+// A region that must not be inlined is one task, whose memory its loops share:
+// they are loops of the function that is that task.
+
+// CHECK-LABEL: func.func @region(
+// CHECK-NOT: memref.alloc
+// CHECK: llvm.call @rope_parallel_for(%{{.*}}, %{{.*}}, %{{.*}}, %{{.*}})
+// CHECK-NOT: llvm.call
+// CHECK: return
+// CHECK-LABEL: func.func private @region_parallel_0(
+// CHECK-SAME: %{{.*}}: !llvm.ptr, %{{.*}}: i64, %{{.*}}: !llvm.ptr
+// CHECK: memref.view
+// CHECK-NOT: memref.alloc
+// CHECK: llvm.call @rope_parallel_for
+// CHECK-NOT: memref.dealloc
+// CHECK: return
+// CHECK-LABEL: func.func private @region_parallel_0_parallel_0(
+// CHECK: "test.use"
+func.func @region(%n: index) {
+  scf.execute_region no_inline {
+    %shared = memref.alloc(%n) : memref<?xf32>
+    scf.forall (%i) in (%n) {
+      "test.use"(%shared, %i) : (memref<?xf32>, index) -> ()
+    }
+    memref.dealloc %shared : memref<?xf32>
+    scf.yield
+  }
+  return
+}
+
+// One that may be inlined, and one without loops of its own, stay.
+
+// CHECK-LABEL: func.func @regions_that_stay(
+// CHECK: scf.execute_region
+// CHECK: memref.alloc
+// CHECK: llvm.call @rope_parallel_for
+// CHECK: scf.execute_region no_inline
+// CHECK: memref.alloc
+func.func @regions_that_stay(%n: index) {
+  scf.execute_region {
+    %shared = memref.alloc(%n) : memref<?xf32>
+    scf.forall (%i) in (%n) {
+      "test.use"(%shared, %i) : (memref<?xf32>, index) -> ()
+    }
+    memref.dealloc %shared : memref<?xf32>
+    scf.yield
+  }
+  scf.execute_region no_inline {
+    %own = memref.alloc(%n) : memref<?xf32>
+    "test.use"(%own, %n) : (memref<?xf32>, index) -> ()
+    memref.dealloc %own : memref<?xf32>
+    scf.yield
+  }
+  return
+}

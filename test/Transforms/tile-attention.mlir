@@ -1,15 +1,25 @@
 // RUN: rope-opt %s --rope-tile-attention=vector-bits=512 --split-input-file | FileCheck %s
 // RUN: rope-opt %s --rope-tile-attention=vector-bits=128 --convert-rope-to-linalg --split-input-file | FileCheck %s --check-prefix=LINALG
+// RUN: rope-opt %s --rope-tile-attention="vector-bits=512 pair-product=dot" --split-input-file | FileCheck %s --check-prefix=DOT
+// RUN: rope-opt %s --rope-tile-attention="vector-bits=512 pair-product=amx" --split-input-file | FileCheck %s --check-prefix=AMX
 
 #q = affine_map<(b, h, i, j, d, e) -> (b, i, h, d)>
 #k = affine_map<(b, h, i, j, d, e) -> (b, j, h floordiv 4, d)>
 #v = affine_map<(b, h, i, j, d, e) -> (b, j, h floordiv 4, e)>
 #o = affine_map<(b, h, i, j, d, e) -> (b, i, h, e)>
 
-// Sixteen queries of four heads are the 64 rows of a block. A tile of keys is
-// rotated and widened once for all blocks of a task.
+// All keys and values are rotated and widened once. Sixteen queries of four
+// heads are the 64 rows of a block.
 
 // CHECK-LABEL: @causal(
+// CHECK: scf.execute_region no_inline
+// CHECK: memref.alloc(%{{.*}}, %{{.*}}) {alignment = 64 : i64} : memref<?x8x?x128xf32>
+// CHECK: memref.alloc(%{{.*}}, %{{.*}}) {alignment = 64 : i64} : memref<?x8x?x128xf32>
+// CHECK: scf.parallel (%{{.*}}, %{{.*}}, %{{.*}}) =
+// Keys that no query can see are left out.
+// CHECK: scf.if
+// CHECK: rope.apply {{.*}} outs(%{{.*}} : memref<1x?x8x128xf32, strided<[?, 128, ?, 1], offset: ?>>)
+// CHECK: arith.extf
 // CHECK: scf.parallel (%{{.*}}, %{{.*}}, %{{.*}}) =
 // What a task needs is allocated in front of its loops.
 // CHECK-DAG: memref.alloc() {alignment = 64 : i64} : memref<16x128x64xf32>
@@ -19,22 +29,71 @@
 // Queries are rotated as a block starts.
 // CHECK: rope.apply {{.*}} outs(%{{.*}} : memref<1x?x4x128xf32, strided<[1, 512, 128, 1]>>)
 // CHECK: linalg.generic
-// The loop over tiles of keys, and in it the loop over blocks.
+// The loop over tiles of keys, and in it the loop over blocks, whose rows see
+// some of the keys, or all.
 // CHECK: scf.for
-// CHECK: rope.apply {{.*}} outs(%{{.*}} : memref<1x?x1x128xf32, strided<[1, 128, 1, 1]>>)
-// CHECK: arith.extf
+// CHECK-NOT: rope.apply
 // CHECK: scf.for
+// CHECK: scf.if
 // CHECK: scf.if
 // CHECK: rope.online_attention
 // CHECK-SAME: score_operands(%{{.*}} : memref<?xi32, strided<[1], offset: ?>>)
 // CHECK: arith.cmpi sle
 // CHECK: arith.select
+// CHECK: else
+// CHECK: rope.online_attention
+// CHECK-NOT: score_operands
 // The results of a block.
 // CHECK: scf.for
 // CHECK: arith.divf
 // CHECK: linalg.copy
 // CHECK: memref.dealloc
+// CHECK: memref.dealloc
 // CHECK-NOT: rope.attention
+
+// With products of pairs rows are padded, and keys and values in pairs stay
+// bf16. A tile with infinities or NaN is taken apart.
+
+// DOT-LABEL: @causal(
+// DOT-NOT: llvm.inline_asm
+// DOT: scf.execute_region no_inline
+// DOT: memref.alloc(%{{.*}}, %{{.*}}) {alignment = 64 : i64} : memref<?x8x?x128xbf16>
+// DOT: memref.alloc(%{{.*}}, %{{.*}}) {alignment = 64 : i64} : memref<?x8x?xi32>
+// DOT: rope.apply {{.*}} outs(%{{.*}} : memref<1x?x8x128xbf16, strided<[?, 128, ?, 1], offset: ?>>)
+// DOT: vector.reduction <or>, %{{.*}} : vector<16xi32> into i32
+// DOT: scf.parallel
+// Eight keys times three vectors of rows.
+// DOT: %{{.*}}:24 = scf.for
+// DOT-COUNT-24: llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"
+// The mask, where one is needed.
+// DOT: scf.if
+// DOT: arith.cmpi sle
+// DOT: llvm.call_intrinsic "llvm.x86.avx512.mask.scalef.ps.512"
+// DOT: llvm.call_intrinsic "llvm.x86.avx512bf16.cvtne2ps2bf16.512"
+// What was summed before is multiplied where a maximum has grown.
+// DOT: vector.reduction <or>, %{{.*}} : vector<16xi1> into i1
+// DOT: scf.if
+// DOT: arith.mulf
+// DOT: scf.if
+// DOT: %{{.*}}:24 = scf.for
+// DOT-COUNT-24: llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"
+// DOT: else
+// DOT: arith.cmpf oeq
+// DOT-NOT: rope.online_attention
+
+// Tiles of AMX are asked for; without them the products are those of f32.
+
+// AMX-LABEL: @causal(
+// AMX: %[[STATUS:.*]] = llvm.inline_asm has_side_effects {{.*}}"syscall"
+// AMX: %[[MAY:.*]] = llvm.icmp "eq" %[[STATUS]]
+// AMX: scf.if %[[MAY]]
+// AMX: %{{.*}}:4 = scf.for
+// AMX-COUNT-4: amx.tile_load {{.*}} into !amx.tile<16x32xbf16>
+// AMX-COUNT-4: amx.tile_mulf
+// AMX-NOT: rope.online_attention
+// AMX: else
+// AMX-NOT: amx
+// AMX: rope.online_attention
 
 // LINALG-LABEL: @causal(
 // LINALG-NOT: rope.
@@ -58,6 +117,13 @@ func.func @causal(%q: memref<?x?x32x128xbf16>, %k: memref<?x?x8x128xbf16>, %v: m
 
 // Keys and values of the type that scores are computed in are read where they
 // lie; a mask is transposed for each block, as bytes can not be packed bits.
+
+// Other types have no products of pairs.
+// DOT-LABEL: @mask(
+// DOT: rope.online_attention
+// AMX-LABEL: @mask(
+// AMX-NOT: amx
+// AMX: rope.online_attention
 
 // CHECK-LABEL: @mask(
 // CHECK-SAME: %[[Q:[a-z0-9]+]]: memref<4x?x64xf32>, %[[K:[a-z0-9]+]]: memref<4x?x64xf32>, %[[V:[a-z0-9]+]]: memref<4x?x64xf32>

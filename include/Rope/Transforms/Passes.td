@@ -349,11 +349,24 @@ def TileAttention : Pass<"rope-tile-attention"> {
   let description = [{
     Replaces each `rope.attention` on memrefs by an `scf.parallel` over batches,
     groups of heads and chunks of queries, which holds a loop over tiles of keys
-    and in it `rope.online_attention`. Queries are rotated once, keys once in
-    each task; a task has up to 1024 rows, which are the queries of all heads
-    that share a key. Keys that no query of a block can see are not visited.
-    What lies between inputs and results is allocated in the parallel loop, in
-    sizes that depend on the head dimension alone.
+    and in it `rope.online_attention`. Queries are rotated as a task starts, by
+    blocks of 64 rows, which are the queries of all heads that share a key.
+
+    Keys that are rotated or widened are so once, in an `scf.parallel` in front:
+    the keys and values of a head lie together then. What both loops use is
+    allocated in an `scf.execute_region no_inline` around them, which
+    `rope-outline-parallel-loops` turns into a task with a workspace. Keys that no
+    query of a block can see are not visited, and masks are made for those tiles
+    alone of which a row does not see all. What a task needs is allocated in the
+    parallel loop, in sizes that depend on the head dimension alone.
+
+    With `pair-product` products of bf16 are those of instructions that take two
+    steps of a sum at once and add in f32: what is rotated, and the weights of the
+    softmax, are rounded to bf16, sums are not. Keys, values and queries are
+    packed for it, padded to what the instructions take. `dot` is vdpbf16ps of
+    AVX512-BF16; `amx` asks the system for the tiles of AMX at each call, and has
+    products of f32 for processes that do not get them. Other types, and channels
+    whose number is not known, have products of f32.
   }];
   let options = [
     Option<"vectorBits", "vector-bits", "unsigned", /*default=*/"128",
@@ -443,7 +456,10 @@ def OutlineParallelLoops : Pass<"rope-outline-parallel-loops", "::mlir::ModuleOp
     allocates and frees at its top level, and whose sizes are known in front of
     the loop, become views of the workspace that the runtime provides, aligned to
     64 bytes, as do those of at most 1 MiB in any iteration, such as the last
-    and smaller block of an array; other allocations stay. Loops with reductions or results, or with a
+    and smaller block of an array; other allocations stay. An
+    `scf.execute_region no_inline` of one block, without results, that allocates
+    memory for parallel loops in it is one such task, which the runtime is called
+    with first: its memory, too, is kept from call to call. Loops with reductions or results, or with a
     value of a type that has no form in memory, are left alone, as are parallel
     loops inside others: the way to the llvm dialect makes them sequential. How
     many threads there are is the runtime's business alone.

@@ -19,6 +19,7 @@ import tempfile
 
 import numpy as np
 from rope_testing import attention, reference
+from rope_testing.attentions import rounding_of_logits
 from rope_testing.compare import Report
 from rope_testing.imported import import_configuration, renamed
 from rope_testing.memory import in_child, note
@@ -92,7 +93,10 @@ class Case:
         q, k, v, positions, *sinks = arguments
         positions = positions.reshape(kind.axes, batch, size)
         expected = kind(q, k, v, positions, *sinks, length=length)
-        bound = BOUNDS[dtype] * np.abs(expected).max()
+        bound = BOUNDS[dtype]
+        if dtype == "bf16":
+            bound += rounding_of_logits(q.astype(float), k.astype(float), kind.scale)
+        bound *= np.abs(expected).max()
         report.close(f"attention {dtype}", label, got, expected, bound)
 
 

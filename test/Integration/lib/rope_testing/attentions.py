@@ -295,12 +295,21 @@ func.func @{self.name}({', '.join(arguments)}) -> ({', '.join(results)}) {{
         # Rounded logits are as good as their size allows.
         digits = 51 if accuracy == "f64" else 22
         logits = np.abs(scores[np.isfinite(scores)]).max(initial=0) * 2.0 ** -digits
+        if self.type == "bf16" and self.rotate:
+            logits += rounding_of_logits(wide_q, wide_k, self.scale)
         bound = (BOUNDS[accuracy] + logits) * max(finite.max(initial=0), 1e-30)
         report.close(f"attention {accuracy}", name, loaded(results[0], value_type), expected, bound)
         if self.log_sum_exp:
             bound = 1e-4 if accuracy in ("f32", "f64") else 1e-2
             report.close("log_sum_exp", name, results[1], log_sum_exp,
                          bound * np.maximum(1, np.abs(np.nan_to_num(log_sum_exp, posinf=0, neginf=0))))
+
+
+def rounding_of_logits(q, k, scale):
+    """What rounding rotated queries and keys to bf16 changes in a logit: five
+    standard deviations of the sum over channels of their size."""
+    sizes = [np.sqrt(np.mean(np.where(np.isfinite(x), x, 0) ** 2)) if x.size else 0.0 for x in (q, k)]
+    return 5 * abs(scale) * np.sqrt(2 / 3 * q.shape[-1]) * 2.0**-9 * sizes[0] * sizes[1]
 
 
 def not_a_number(case, q, k, v, masks):
@@ -405,6 +414,9 @@ CASES = [
     Attention("static_one", lengths_known=(("b", 1), ("i", 1), ("j", 333)), group=4),
     Attention("static_odd", lengths_known=(("b", 1), ("i", 5), ("j", 7)), masks=("ij:f32",), group=4),
 ]
+# The same in bf16, whose products have instructions of their own.
+CASES += [dataclasses.replace(case, name=f"{case.name}_bf16", type="bf16")
+          for case in CASES if case.type == "f32" and not case.value_type and not case.name.endswith("_f32")]
 SPOILERS = (not_a_number, infinite_values, large)
 # Cases, by how their names start, that are called with spoiled numbers as well.
 SPOILED = ("plain", "grouped", "window", "lengths", "sums", "sinks")
