@@ -37,7 +37,7 @@ def problems(code, instruction, expected, allowed):
             if sum(line.startswith("vscalefps") for line in block) >= 4:
                 softmax += 1
                 for line in block:
-                    if re.match(r"call|v\w+ss\b", line) or re.search(stack + r".*[xyz]mm|[xyz]mm.*" + stack, line):
+                    if re.match(r"call|v(?!broadcast)\w+ss\b", line) or re.search(stack + r".*[xyz]mm|[xyz]mm.*" + stack, line):
                         yield f"{name} has in the softmax: {line}"
     if not counts & expected:
         yield f"no loop of {expected} {instruction}, but of {counts}"
