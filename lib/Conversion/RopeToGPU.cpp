@@ -731,6 +731,9 @@ LogicalResult FunctionConverter::emitMmaAttention(AttentionOp op) {
 }
 
 LogicalResult FunctionConverter::convertAttention(AttentionOp op) {
+  if (op.getPages() || op.getKeyScales() || op.getValueScales())
+    return op.emitError("attention to pages or to integers with scales is not "
+                        "lowered to GPUs");
   if (failed(checkMemrefs(op)))
     return failure();
   if (writesNothing(op)) {

@@ -42,20 +42,27 @@ std::optional<MapResult> rope::matchMapResult(AffineExpr result) {
     return constant.getValue() == 0 ? std::optional(MapResult{std::nullopt, 1})
                                     : std::nullopt;
   auto division = dyn_cast<AffineBinaryOpExpr>(result);
-  if (!division || division.getKind() != AffineExprKind::FloorDiv)
+  if (!division || (division.getKind() != AffineExprKind::FloorDiv &&
+                    division.getKind() != AffineExprKind::Mod))
     return std::nullopt;
   auto dim = dyn_cast<AffineDimExpr>(division.getLHS());
   auto group = dyn_cast<AffineConstantExpr>(division.getRHS());
-  if (!dim || Loop(dim.getPosition()) != Loop::head || !group ||
-      group.getValue() < 1)
+  if (!dim || !group || group.getValue() < 1)
     return std::nullopt;
-  return MapResult{Loop::head, group.getValue()};
+  return MapResult{Loop(dim.getPosition()), group.getValue(),
+                   division.getKind() == AffineExprKind::Mod};
+}
+
+SmallVector<MapResult> rope::followedLoops(AffineMap map) {
+  return llvm::map_to_vector(map.getResults(), [](AffineExpr result) {
+    return *matchMapResult(result);
+  });
 }
 
 std::optional<int64_t> rope::findLoop(AffineMap map, Loop loop) {
   for (auto [i, result] : llvm::enumerate(map.getResults()))
     if (std::optional<MapResult> match = matchMapResult(result))
-      if (match->loop == loop)
+      if (match->loop == loop && !match->isRemainder)
         return i;
   return std::nullopt;
 }
@@ -72,12 +79,17 @@ struct LoopRules {
   StringRef operand;
   SmallVector<Loop> required, allowed;
   /// Whether heads may be grouped and dimensions be constant.
-  bool mayBroadcast;
+  bool mayBroadcast = false;
+  /// Whether keys are looked up in pages, by a dimension that has no size of
+  /// the loop.
+  bool isPaged = false;
+  /// Whether the map is known to obey rules of its own.
+  bool isVerified = false;
 };
 
 /// The labels of the rules that both operations check.
 struct Labels {
-  StringRef maps, loops, destinations, sizes, region;
+  StringRef loops, destinations, sizes;
 };
 } // namespace
 
@@ -111,6 +123,14 @@ static LogicalResult verifyMap(Operation *op, StringRef label, AffineMap map,
       return error() << "'" << toText(result) << "' is no loop";
     if (!match->loop)
       continue;
+    if (match->group != 1 && match->loop != Loop::head &&
+        !(rules.isPaged && match->loop == Loop::key))
+      return error() << "'" << toText(result) << "' is none of them";
+    if (match->isRemainder) {
+      if (match->loop == Loop::head)
+        return error() << "'" << toText(result) << "' is none of them";
+      continue;
+    }
     if (llvm::is_contained(found, *match->loop))
       return error() << loopName(*match->loop) << " stands twice";
     if (!llvm::is_contained(rules.required, *match->loop) &&
@@ -124,30 +144,37 @@ static LogicalResult verifyMap(Operation *op, StringRef label, AffineMap map,
   return success();
 }
 
-/// The maps are there and fit their operands, which have one size for a loop.
+/// There is a map for each operand that is indexed.
+static LogicalResult verifyMapShapes(Operation *op, ArrayAttr maps,
+                                     ArrayRef<OpOperand *> operands,
+                                     StringRef label) {
+  if (maps.size() != operands.size())
+    return op->emitOpError("(")
+           << label << ") expected " << operands.size()
+           << " indexing maps, one for each operand that is indexed, but got "
+           << maps.size();
+  for (auto [map, operand] :
+       llvm::zip(maps.getAsValueRange<AffineMapAttr>(), operands))
+    if (map.getNumDims() != kNumLoops || map.getNumSymbols() != 0 ||
+        int64_t(map.getNumResults()) != shaped(operand->get()).getRank())
+      return op->emitOpError("(")
+             << label << ") expected a map of six loops to "
+             << shaped(operand->get()).getRank() << " dimensions for "
+             << operand->get().getType() << ", but got " << toText(map);
+  return success();
+}
+
+/// The maps have the loops of their operands, which have one size for a loop.
 static LogicalResult verifyMaps(Operation *op, ArrayAttr maps,
                                 ArrayRef<OpOperand *> operands,
                                 ArrayRef<LoopRules> inputRules,
                                 ArrayRef<LoopRules> initRules,
                                 const Labels &labels) {
-  if (maps.size() != operands.size())
-    return op->emitOpError("(")
-           << labels.maps << ") expected " << operands.size()
-           << " indexing maps, one for each operand that is indexed, but got "
-           << maps.size();
   SmallVector<AffineMap> all =
       llvm::to_vector(maps.getAsValueRange<AffineMapAttr>());
-  for (auto [map, operand] : llvm::zip(all, operands))
-    if (map.getNumDims() != kNumLoops || map.getNumSymbols() != 0 ||
-        int64_t(map.getNumResults()) != shaped(operand->get()).getRank())
-      return op->emitOpError("(")
-             << labels.maps << ") expected a map of six loops to "
-             << shaped(operand->get()).getRank() << " dimensions for "
-             << operand->get().getType() << ", but got " << toText(map);
-
   SmallVector<Loop> outer;
   for (auto [map, rules] : llvm::zip(all, inputRules)) {
-    if (failed(verifyMap(op, labels.loops, map, rules)))
+    if (!rules.isVerified && failed(verifyMap(op, labels.loops, map, rules)))
       return failure();
     for (Loop loop : {Loop::batch, Loop::head})
       if (findLoop(map, loop) && !llvm::is_contained(outer, loop))
@@ -169,11 +196,18 @@ static LogicalResult verifyMaps(Operation *op, ArrayAttr maps,
   // elsewhere.
   std::array<int64_t, kNumLoops> sizes;
   sizes.fill(ShapedType::kDynamic);
-  auto checkSize = [&](AffineMap map, Value operand) -> LogicalResult {
-    for (auto [i, result] : llvm::enumerate(map.getResults())) {
-      MapResult match = *matchMapResult(result);
+  auto checkSize = [&](AffineMap map, Value operand,
+                       bool isPaged) -> LogicalResult {
+    for (auto [i, match] : llvm::enumerate(followedLoops(map))) {
       int64_t size = shaped(operand).getDimSize(i);
       if (ShapedType::isDynamic(size))
+        continue;
+      if (match.isRemainder && size != match.group)
+        return op->emitOpError("(")
+               << labels.sizes << ") expected size " << match.group
+               << " of dimension " << i << " of " << operand.getType()
+               << ", whose map has j mod " << match.group << " there";
+      if (isPaged && match.loop == Loop::key)
         continue;
       if (!match.loop) {
         if (size != 1)
@@ -199,8 +233,9 @@ static LogicalResult verifyMaps(Operation *op, ArrayAttr maps,
     }
     return success();
   };
-  for (auto [map, operand] : llvm::reverse(llvm::zip_equal(all, operands)))
-    if (failed(checkSize(map, operand->get())))
+  for (size_t i = operands.size(); i-- > 0;)
+    if (failed(checkSize(all[i], operands[i]->get(),
+                         i < inputRules.size() && inputRules[i].isPaged)))
       return failure();
   for (Loop loop : {Loop::channel, Loop::valueChannel})
     if (sizes[unsigned(loop)] == 0)
@@ -247,10 +282,11 @@ static LogicalResult verifyRegion(Operation *op, Region &region,
   return success();
 }
 
-static FloatType accumulatorType(ValueRange operands) {
+/// Operands may be null, but for the first.
+static FloatType accumulatorType(ArrayRef<Value> operands) {
   MLIRContext *context = operands.front().getContext();
   bool wide = llvm::any_of(operands, [](Value value) {
-    return getElementTypeOrSelf(value.getType()).isF64();
+    return value && getElementTypeOrSelf(value.getType()).isF64();
   });
   return wide ? FloatType(Float64Type::get(context))
               : FloatType(Float32Type::get(context));
@@ -295,17 +331,59 @@ static LogicalResult verifyDestinations(Operation *op, StringRef label,
 //===----------------------------------------------------------------------===//
 
 FloatType AttentionOp::getAccumulatorType() {
-  return accumulatorType({getQuery(), getKey(), getValue()});
+  return accumulatorType(
+      {getQuery(), getKey(), getValue(), getKeyScales(), getValueScales()});
 }
 
 SmallVector<OpOperand *> AttentionOp::getMappedOperands() {
   SmallVector<OpOperand *> operands = {&getQueryMutable(), &getKeyMutable(),
                                        &getValueMutable()};
-  for (OpOperand &operand : getScoreOperandsMutable())
-    operands.push_back(&operand);
-  for (OpOperand &operand : getInitsMutable())
-    operands.push_back(&operand);
+  for (MutableOperandRange range :
+       {getKeyScalesMutable(), getValueScalesMutable(), getPagesMutable(),
+        getScoreOperandsMutable(), getInitsMutable()})
+    for (OpOperand &operand : range)
+      operands.push_back(&operand);
   return operands;
+}
+
+OpOperand *AttentionOp::getScales(OpOperand &operand) {
+  if (&operand == &getKeyMutable() && getKeyScales())
+    return &getKeyScalesMutable()[0];
+  if (&operand == &getValueMutable() && getValueScales())
+    return &getValueScalesMutable()[0];
+  return nullptr;
+}
+
+int64_t AttentionOp::getPageSize() {
+  if (!getPages())
+    return 0;
+  AffineMap map = getMap(getPagesMutable()[0]);
+  return matchMapResult(map.getResult(*findLoop(map, Loop::key)))->group;
+}
+
+bool AttentionOp::isPaged(OpOperand &operand) {
+  return getPages() &&
+         (&operand == &getKeyMutable() || &operand == &getValueMutable() ||
+          &operand == getScales(getKeyMutable()) ||
+          &operand == getScales(getValueMutable()));
+}
+
+SmallVector<MapResult> AttentionOp::getLookedUpLoops(OpOperand &operand) {
+  SmallVector<MapResult> loops = followedLoops(getMap(operand));
+  if (!isPaged(operand))
+    return loops;
+  int64_t pageSize = getPageSize();
+  for (MapResult &match : loops) {
+    if (match.loop != Loop::key)
+      continue;
+    if (match.isRemainder || pageSize == 1)
+      match = {Loop::key};
+    else if (findLoop(getMap(getPagesMutable()[0]), Loop::batch))
+      match = {Loop::batch};
+    else
+      match = {};
+  }
+  return loops;
 }
 
 AffineMap AttentionOp::getMap(OpOperand &operand) {
@@ -357,7 +435,7 @@ Speculation::Speculatability AttentionOp::getSpeculatability() {
 
 static LogicalResult verifyRotation(AttentionOp op, StringRef name,
                                     RotationAttr rotation, ValueRange operands,
-                                    Value x, AffineMap map) {
+                                    ArrayRef<int64_t> shape, AffineMap map) {
   auto emit = [&] {
     return op.emitOpError("(attention_c11) expected a valid rotation of the ")
            << name << ": ";
@@ -387,7 +465,7 @@ static LogicalResult verifyRotation(AttentionOp op, StringRef name,
     tables = mergeShapes(first, second);
   }
   return verifyApply(
-      emit, {shaped(x).getShape(), tables, rotation.getPairing(),
+      emit, {shape, tables, rotation.getPairing(),
              rotation.getResultPairing().value_or(rotation.getPairing()),
              rotation.getPositionDims().asArrayRef(), rotation.getOffset(),
              rotation.getPairStride()});
@@ -407,15 +485,119 @@ static LogicalResult verifyPerBatch(AttentionOp op, StringRef name, Value value,
   return success();
 }
 
+/// Floats, and i8 where it has scales.
+static LogicalResult verifyElements(AttentionOp op) {
+  SmallVector<Value> floats = {op.getQuery()};
+  for (OpOperand *operand : {&op.getKeyMutable(), &op.getValueMutable()}) {
+    OpOperand *scales = op.getScales(*operand);
+    floats.push_back(scales ? scales->get() : operand->get());
+    if (scales &&
+        !getElementTypeOrSelf(operand->get().getType()).isSignlessInteger(8))
+      return op.emitOpError(
+                 "(attention_c2) expected elements of i8, which have "
+                 "scales, but got ")
+             << operand->get().getType();
+  }
+  llvm::append_range(floats, op.getInits());
+  if (op.getSinks())
+    floats.push_back(op.getSinks());
+  return verifyElements(op, "attention_c2", floats);
+}
+
+static LogicalResult verifyPages(AttentionOp op) {
+  OpOperand &pages = op.getPagesMutable()[0];
+  if (!getElementTypeOrSelf(pages.get().getType()).isIntOrIndex())
+    return op.emitOpError("(attention_c15) expected 'pages' of integers, but "
+                          "got ")
+           << pages.get().getType();
+  AffineMap map = op.getMap(pages);
+  int64_t pageSize = 0, batches = 0;
+  for (AffineExpr result : map.getResults()) {
+    std::optional<MapResult> match = matchMapResult(result);
+    if (match && match->loop == Loop::key && !match->isRemainder && !pageSize)
+      pageSize = match->group;
+    else if (match && match->loop == Loop::batch && match->group == 1)
+      ++batches;
+    else
+      batches = 2;
+  }
+  if (pageSize == 0 || batches > 1)
+    return op.emitOpError("(attention_c15) expected the map of 'pages' to have "
+                          "j floordiv P and at most b besides, but got ")
+           << toText(map);
+
+  auto verifyPlaces = [&](OpOperand &operand, bool isScale) -> LogicalResult {
+    AffineMap map = op.getMap(operand);
+    int64_t quotients = 0, remainders = 0;
+    bool isOther = false;
+    for (AffineExpr result : map.getResults()) {
+      std::optional<MapResult> match = matchMapResult(result);
+      if (match && match->loop == Loop::batch)
+        isOther = true;
+      if (!match || match->loop != Loop::key)
+        continue;
+      ++(match->isRemainder ? remainders : quotients);
+      isOther |= match->group != pageSize;
+    }
+    if (!isOther && quotients == 1 && remainders == (pageSize > 1 ? 1 : 0))
+      return success();
+    if (!isOther && isScale && quotients <= 1 && remainders == 0)
+      return success();
+    InFlightDiagnostic error =
+        op.emitOpError("(attention_c15) expected the map of ");
+    error << (isScale ? "scales" : "key and value") << " to have j floordiv "
+          << pageSize;
+    if (pageSize > 1)
+      error << " and j mod " << pageSize << " in place of j";
+    return error << ", and not b, but got " << toText(map);
+  };
+  for (OpOperand *operand : {&op.getKeyMutable(), &op.getValueMutable()}) {
+    if (failed(verifyPlaces(*operand, /*isScale=*/false)))
+      return failure();
+    if (OpOperand *scales = op.getScales(*operand))
+      if (failed(verifyPlaces(*scales, /*isScale=*/true)))
+        return failure();
+  }
+  return success();
+}
+
+/// The map of scales has loops of the operand's, each once.
+static LogicalResult verifyScales(AttentionOp op, OpOperand &operand) {
+  OpOperand *scales = op.getScales(operand);
+  if (!scales)
+    return success();
+  AffineMap map = op.getMap(*scales), ofOperand = op.getMap(operand);
+  auto error = [&] {
+    return op.emitOpError("(attention_c14) expected the map of scales to have "
+                          "loops of their key or value, each once, but got ")
+           << toText(map) << " for " << toText(ofOperand);
+  };
+  SmallVector<Loop> found;
+  for (AffineExpr result : map.getResults()) {
+    std::optional<MapResult> match = matchMapResult(result);
+    if (!match)
+      return error();
+    if (!match->loop)
+      continue;
+    if (match->isRemainder) {
+      if (!op.getPages() || match->loop != Loop::key)
+        return error();
+      continue;
+    }
+    if (!findLoop(ofOperand, *match->loop) ||
+        llvm::is_contained(found, *match->loop))
+      return error();
+    found.push_back(*match->loop);
+    if (match->loop == Loop::head && match->group % getGroup(ofOperand) != 0)
+      return error() << ": heads are in groups of " << getGroup(ofOperand);
+  }
+  return success();
+}
+
 LogicalResult AttentionOp::verify() {
   if (failed(verifyOneKind(*this, "attention_c1")) ||
-      failed(verifySizes(*this, "attention_c12")))
-    return failure();
-  SmallVector<Value> floats = {getQuery(), getKey(), getValue()};
-  llvm::append_range(floats, getInits());
-  if (getSinks())
-    floats.push_back(getSinks());
-  if (failed(verifyElements(*this, "attention_c2", floats)))
+      failed(verifySizes(*this, "attention_c12")) ||
+      failed(verifyElements(*this)))
     return failure();
   if (getInits().empty() || getInits().size() > 2)
     return emitOpError("(attention_c7) expected one or two destinations, but "
@@ -425,10 +607,23 @@ LogicalResult AttentionOp::verify() {
   SmallVector<LoopRules> initRules = {
       {"destination", {Loop::query, Loop::valueChannel}, {}, false},
       {"sums", {Loop::query}, {}, false}};
-  if (failed(verifyMaps(*this, getIndexingMaps(), getMappedOperands(),
-                        inputRules(getScoreOperands().size()), initRules,
-                        {"attention_c3", "attention_c4", "attention_c5",
-                         "attention_c6", "attention_c10"})) ||
+  SmallVector<OpOperand *> operands = getMappedOperands();
+  if (failed(verifyMapShapes(*this, getIndexingMaps(), operands,
+                             "attention_c3")) ||
+      (getPages() && failed(verifyPages(*this))) ||
+      failed(verifyScales(*this, getKeyMutable())) ||
+      failed(verifyScales(*this, getValueMutable())))
+    return failure();
+  SmallVector<LoopRules> rules = inputRules(getScoreOperands().size());
+  // Pages and scales stand between values and score operands.
+  size_t others = operands.size() - getInits().size() - rules.size();
+  LoopRules verified;
+  verified.isVerified = true;
+  rules.insert(rules.begin() + 3, others, verified);
+  for (auto [rule, operand] : llvm::zip(rules, operands))
+    rule.isPaged = isPaged(*operand);
+  if (failed(verifyMaps(*this, getIndexingMaps(), operands, rules, initRules,
+                        {"attention_c4", "attention_c5", "attention_c6"})) ||
       failed(verifyRegion(*this, getRegion(), getScoreOperands(),
                           getAccumulatorType(), "attention_c10")) ||
       failed(verifyDestinations(*this, "attention_c13", getInitsMutable())))
@@ -465,12 +660,30 @@ LogicalResult AttentionOp::verify() {
              << sizeText(loopSize(Loop::head))
              << " floats, one for each head, but got " << sinks;
   }
-  if (failed(verifyRotation(*this, "query", getQueryRotationAttr(),
-                            getQueryRotationOperands(), getQuery(),
-                            getMap(getQueryMutable()))))
+  if (failed(verifyRotation(
+          *this, "query", getQueryRotationAttr(), getQueryRotationOperands(),
+          shaped(getQuery()).getShape(), getMap(getQueryMutable()))))
     return failure();
+  SmallVector<int64_t> keyShape(shaped(getKey()).getShape());
+  if (getPages()) {
+    // Tables follow keys, not places.
+    OpOperand &pages = getPagesMutable()[0];
+    int64_t count =
+        shaped(pages.get()).getDimSize(*findLoop(getMap(pages), Loop::key));
+    std::optional<int64_t> keys =
+        ShapedType::isDynamic(count)
+            ? ShapedType::kDynamic
+            : llvm::checkedMul<int64_t>(count, getPageSize());
+    SmallVector<MapResult> places = followedLoops(getMap(getKeyMutable()));
+    for (auto [size, place, match] :
+         llvm::zip(keyShape, places, getLookedUpLoops(getKeyMutable())))
+      if (place.loop == Loop::key)
+        size = match.loop == Loop::key     ? *keys
+               : match.loop == Loop::batch ? loopSize(Loop::batch)
+                                           : 1;
+  }
   return verifyRotation(*this, "key", getKeyRotationAttr(),
-                        getKeyRotationOperands(), getKey(),
+                        getKeyRotationOperands(), keyShape,
                         getMap(getKeyMutable()));
 }
 
@@ -539,11 +752,12 @@ LogicalResult OnlineAttentionOp::verify() {
                                       {"sum", {i}, {}, false},
                                       {"scores", {i, j}, {}, false},
                                       {"correction", {i}, {}, false}};
-  if (failed(verifyMaps(*this, getIndexingMaps(), getMappedOperands(),
+  if (failed(verifyMapShapes(*this, getIndexingMaps(), getMappedOperands(),
+                             "online_attention_c3")) ||
+      failed(verifyMaps(*this, getIndexingMaps(), getMappedOperands(),
                         inputRules(getScoreOperands().size()), initRules,
-                        {"online_attention_c3", "online_attention_c4",
-                         "online_attention_c5", "online_attention_c6",
-                         "online_attention_c8"})) ||
+                        {"online_attention_c4", "online_attention_c5",
+                         "online_attention_c6"})) ||
       failed(verifyRegion(*this, getRegion(), getScoreOperands(), type,
                           "online_attention_c8")) ||
       failed(verifyDestinations(*this, "online_attention_c10",

@@ -12,10 +12,12 @@
 
 #include "Rope/IR/Attention.h"
 #include "Rope/IR/RopeOps.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
 #include <limits>
@@ -97,7 +99,14 @@ static FloatType floatElement(Value value) {
   return cast<FloatType>(getElementTypeOrSelf(value.getType()));
 }
 
+FloatType rope::loadedElement(AttentionOp op, Value x) {
+  auto element = dyn_cast<FloatType>(getElementTypeOrSelf(x.getType()));
+  return element ? element : op.getAccumulatorType();
+}
+
 Value rope::toFloat(ImplicitLocOpBuilder &b, Value x, FloatType type) {
+  if (isa<IntegerType>(x.getType()))
+    return arith::SIToFPOp::create(b, type, x);
   unsigned width = cast<FloatType>(x.getType()).getWidth();
   // Integer operations widen bf16 to f32 alone.
   if (x.getType().isBF16() && type.isF64())
@@ -315,6 +324,160 @@ OnlineAttentionOp::decomposeOperation(OpBuilder &builder) {
 // attention
 //===----------------------------------------------------------------------===//
 
+namespace {
+/// Keys or values as a tensor of floats that no pages are looked up for.
+struct Loaded {
+  Value x;
+  AffineMap map;
+  /// Of the keys.
+  RotationAttr rotation;
+};
+} // namespace
+
+/// `rotation` of an operand with one more dimension in front.
+static RotationAttr shiftDims(RotationAttr rotation) {
+  if (!rotation)
+    return rotation;
+  SmallVector<int64_t> dims =
+      llvm::map_to_vector(rotation.getPositionDims().asArrayRef(),
+                          [](int64_t dim) { return dim + 1; });
+  MLIRContext *context = rotation.getContext();
+  return RotationAttr::get(context, rotation.getPairing(),
+                           DenseI64ArrayAttr::get(context, dims),
+                           rotation.getOffset(), rotation.getPairStride(),
+                           rotation.getResultPairing(), rotation.getTranspose(),
+                           rotation.getAngles());
+}
+
+/// Looks up the pages of keys or values, and multiplies them with their scales.
+static Loaded load(ImplicitLocOpBuilder &b, AttentionOp op, OpOperand &operand,
+                   RotationAttr rotation) {
+  AffineMap map = op.getMap(operand);
+  OpOperand *scales = op.getScales(operand);
+  if (!scales && !op.getPages())
+    return {operand.get(), map, rotation};
+
+  // The dimensions of the result, and their sizes.
+  MLIRContext *context = b.getContext();
+  FloatType type = op.getAccumulatorType();
+  SmallVector<MapResult> loops = op.getLookedUpLoops(operand);
+  SmallVector<OpFoldResult> sizes =
+      tensor::getMixedSizes(b, b.getLoc(), operand.get());
+  AffineMap pagesMap;
+  if (Value pages = op.getPages()) {
+    pagesMap = op.getMap(op.getPagesMutable()[0]);
+    std::optional<int64_t> batch = findLoop(pagesMap, Loop::batch);
+    OpFoldResult numKeys = affine::makeComposedFoldedAffineApply(
+        b, b.getLoc(), b.getAffineSymbolExpr(0) * op.getPageSize(),
+        {tensor::getMixedSize(b, b.getLoc(), pages,
+                              *findLoop(pagesMap, Loop::key))});
+    OpFoldResult numBatches =
+        batch ? tensor::getMixedSize(b, b.getLoc(), pages, *batch)
+              : OpFoldResult(b.getIndexAttr(1));
+    // The place of a page is that of a batch, unless it is that of a key.
+    if (op.getPageSize() == 1 && batch) {
+      loops.insert(loops.begin(), {Loop::batch});
+      sizes.insert(sizes.begin(), numBatches);
+      rotation = shiftDims(rotation);
+    }
+    for (auto [match, place, size] :
+         llvm::zip(llvm::reverse(loops), llvm::reverse(followedLoops(map)),
+                   llvm::reverse(sizes)))
+      if (place.loop == Loop::key)
+        size = match.loop == Loop::key ? numKeys : numBatches;
+  }
+
+  SmallVector<AffineExpr> results;
+  for (const MapResult &match : loops) {
+    AffineExpr result = getAffineConstantExpr(0, context);
+    if (match.loop)
+      result = getAffineDimExpr(unsigned(*match.loop), context)
+                   .floorDiv(match.group);
+    results.push_back(result);
+  }
+  AffineMap loadedMap = AffineMap::get(kNumLoops, 0, results, context);
+  FloatType element = scales ? type : floatElement(operand.get());
+  Value empty = tensor::EmptyOp::create(b, sizes, element);
+  SmallVector<IteratorType> iterators(loops.size(), IteratorType::parallel);
+  auto generic = linalg::GenericOp::create(
+      b, empty.getType(), ValueRange(), empty,
+      b.getMultiDimIdentityMap(loops.size()), iterators,
+      [&](OpBuilder &builder, Location loc, ValueRange) {
+        ImplicitLocOpBuilder b(loc, builder);
+        auto constant = [&](int64_t x) -> Value {
+          return arith::ConstantIndexOp::create(b, x);
+        };
+        std::array<Value, kNumLoops> indices;
+        for (auto [dim, match] : llvm::enumerate(loops))
+          if (match.loop) {
+            Value index = linalg::IndexOp::create(b, dim);
+            if (match.group != 1)
+              index = arith::MulIOp::create(b, index, constant(match.group));
+            indices[unsigned(*match.loop)] = index;
+          }
+        Value page;
+        auto extract = [&](Value from, AffineMap map) -> Value {
+          SmallVector<Value> at;
+          for (const MapResult &match : followedLoops(map)) {
+            Value index =
+                match.loop ? indices[unsigned(*match.loop)] : constant(0);
+            if (match.isRemainder)
+              index = arith::RemUIOp::create(b, index, constant(match.group));
+            else if (match.loop == Loop::key && page)
+              index = page;
+            else if (match.group != 1)
+              index = arith::DivUIOp::create(b, index, constant(match.group));
+            at.push_back(index);
+          }
+          return tensor::ExtractOp::create(b, from, at);
+        };
+        // Where no page has keys that are seen, its number may be any.
+        Value isPage;
+        auto requirePage = [&](OpOperand &from) {
+          std::optional<int64_t> dim = findLoop(op.getMap(from), Loop::key);
+          if (!dim)
+            return;
+          Value count = tensor::DimOp::create(b, from.get(), *dim);
+          Value holds =
+              arith::CmpIOp::create(b, arith::CmpIPredicate::ult, page, count);
+          isPage =
+              isPage ? Value(arith::AndIOp::create(b, isPage, holds)) : holds;
+        };
+        if (Value pages = op.getPages()) {
+          Value number = extract(pages, pagesMap);
+          page = number.getType().isIndex()
+                     ? number
+                     : arith::IndexCastOp::create(b, b.getIndexType(), number);
+          requirePage(operand);
+          if (scales)
+            requirePage(*scales);
+        }
+        auto read = [&]() -> Value {
+          Value x = extract(operand.get(), map);
+          if (!scales)
+            return x;
+          Value scale = extract(scales->get(), op.getMap(*scales));
+          return arith::MulFOp::create(b, toFloat(b, x, type),
+                                       toFloat(b, scale, type));
+        };
+        if (!isPage) {
+          linalg::YieldOp::create(b, read());
+          return;
+        }
+        Value zero = floatConstant(b, element, 0.0);
+        auto branch = scf::IfOp::create(b, TypeRange{element}, isPage,
+                                        /*addThenBlock=*/true,
+                                        /*addElseBlock=*/true);
+        b.setInsertionPointToStart(branch.thenBlock());
+        scf::YieldOp::create(b, read());
+        b.setInsertionPointToStart(branch.elseBlock());
+        scf::YieldOp::create(b, zero);
+        b.setInsertionPointAfter(branch);
+        linalg::YieldOp::create(b, branch.getResult(0));
+      });
+  return {generic.getResult(0), loadedMap, rotation};
+}
+
 /// The rotated operand, in a tensor of its own, of the elements that scores are
 /// computed in.
 static Value rotate(ImplicitLocOpBuilder &b, Value x, RotationAttr rotation,
@@ -373,8 +536,9 @@ AttentionOp::decomposeOperation(OpBuilder &builder) {
   FloatType type = getAccumulatorType();
   Value query = rotate(b, getQuery(), getQueryRotationAttr(),
                        getQueryRotationOperands(), type);
-  Value key =
-      rotate(b, getKey(), getKeyRotationAttr(), getKeyRotationOperands(), type);
+  Loaded keys = load(b, *this, getKeyMutable(), getKeyRotationAttr());
+  Loaded values = load(b, *this, getValueMutable(), nullptr);
+  Value key = rotate(b, keys.x, keys.rotation, getKeyRotationOperands(), type);
 
   AffineMap outputMap = getMap(getInitsMutable()[0]);
   Value output = getInits()[0];
@@ -402,8 +566,8 @@ AttentionOp::decomposeOperation(OpBuilder &builder) {
   SmallVector<OpFoldResult> accSizes(rowSizes), scoreSizes(rowSizes);
   accSizes.push_back(tensor::getMixedSize(
       b, getLoc(), output, *findLoop(outputMap, Loop::valueChannel)));
-  scoreSizes.push_back(tensor::getMixedSize(
-      b, getLoc(), key, *findLoop(getMap(getKeyMutable()), Loop::key)));
+  scoreSizes.push_back(
+      tensor::getMixedSize(b, getLoc(), key, *findLoop(keys.map, Loop::key)));
 
   auto filled = [&](ArrayRef<OpFoldResult> sizes, Value value) -> Value {
     return linalg::FillOp::create(
@@ -436,9 +600,8 @@ AttentionOp::decomposeOperation(OpBuilder &builder) {
 
   // What differs from batch to batch enters the region as score operands.
   SmallVector<Value> operands(getScoreOperands());
-  SmallVector<AffineMap> maps = {getMap(getQueryMutable()),
-                                 getMap(getKeyMutable()),
-                                 getMap(getValueMutable())};
+  SmallVector<AffineMap> maps = {getMap(getQueryMutable()), keys.map,
+                                 values.map};
   for (OpOperand &operand : getScoreOperandsMutable())
     maps.push_back(getMap(operand));
   AffineMap perBatch =
@@ -459,7 +622,7 @@ AttentionOp::decomposeOperation(OpBuilder &builder) {
       b,
       TypeRange{acc.getType(), max.getType(), sum.getType(), scores.getType(),
                 correction.getType()},
-      query, key, getValue(), operands, acc, max, sum, scores, correction,
+      query, key, values.x, operands, acc, max, sum, scores, correction,
       b.getAffineMapArrayAttr(maps), getScaleAttr());
   {
     OpBuilder::InsertionGuard guard(b);

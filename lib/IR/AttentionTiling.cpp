@@ -187,20 +187,13 @@ static AffineMap replaceResult(AffineMap map, unsigned result,
   return AffineMap::get(map.getNumDims(), 0, results, map.getContext());
 }
 
-/// The loop that each dimension of an operand follows.
-static SmallVector<MapResult> followedLoops(AffineMap map) {
-  return llvm::map_to_vector(map.getResults(), [](AffineExpr result) {
-    return *matchMapResult(result);
-  });
-}
-
 /// The loops that the dimensions of each operand without a map follow.
 static SmallVector<MapResult> unmappedLoops(AttentionOp op,
                                             OpOperand &operand) {
   if (op.getSinks() && &op.getSinksMutable()[0] == &operand)
     return {MapResult{Loop::head}};
   auto rotated = [&](RotationAttr rotation, OperandRange operands,
-                     AffineMap map) -> std::optional<SmallVector<MapResult>> {
+                     OpOperand &x) -> std::optional<SmallVector<MapResult>> {
     unsigned first = operands.getBeginOperandIndex();
     unsigned number = operand.getOperandNumber();
     if (operands.empty() || number < first || number >= first + operands.size())
@@ -212,17 +205,16 @@ static SmallVector<MapResult> unmappedLoops(AttentionOp op,
     if (angles && angles.getAxes())
       loops.push_back(MapResult{});
     for (int64_t dim : rotation.getPositionDims().asArrayRef())
-      loops.push_back(*matchMapResult(map.getResult(dim)));
+      loops.push_back(op.getLookedUpLoops(x)[dim]);
     if (!angles)
       loops.push_back(MapResult{});
     return loops;
   };
-  if (auto loops =
-          rotated(op.getQueryRotationAttr(), op.getQueryRotationOperands(),
-                  op.getMap(op.getQueryMutable())))
+  if (auto loops = rotated(op.getQueryRotationAttr(),
+                           op.getQueryRotationOperands(), op.getQueryMutable()))
     return *loops;
   if (auto loops = rotated(op.getKeyRotationAttr(), op.getKeyRotationOperands(),
-                           op.getMap(op.getKeyMutable())))
+                           op.getKeyMutable()))
     return *loops;
   // Offsets and lengths, one for each batch.
   return {MapResult{Loop::batch}};

@@ -33,7 +33,7 @@ public:
     Value cos = op.getCos();
     sameShape(cos, op.getSin(),
               "(apply_c3) expected 'cos' and 'sin' to have one shape");
-    rotation({op.getX(), op.getPositionDims(), int64_t(op.getOffset()),
+    rotation({sizesOf(op.getX()), op.getPositionDims(), int64_t(op.getOffset()),
               op.getPairStride()},
              cos, 0, Size{cos, rank(cos) - 1}, "");
   }
@@ -72,10 +72,25 @@ public:
             "(attention_c9) expected one of 'lengths' for each batch");
     perLoop(op.getSinks(), Loop::head,
             "(attention_c9) expected one of 'sinks' for each head");
-    inner(op.getQueryRotationAttr(), op.getQuery(),
+    inner(op.getQueryRotationAttr(), sizesOf(op.getQuery()),
           op.getQueryRotationOperands(),
           "(attention_c11) expected a valid rotation of the query: ");
-    inner(op.getKeyRotationAttr(), op.getKey(), op.getKeyRotationOperands(),
+    SmallVector<Size> keySizes = sizesOf(op.getKey());
+    if (Value pages = op.getPages()) {
+      // Tables follow keys, not places.
+      Size keys = {pages,
+                   *findLoop(op.getMap(op.getPagesMutable()[0]), Loop::key),
+                   op.getPageSize()};
+      SmallVector<MapResult> places =
+          followedLoops(op.getMap(op.getKeyMutable()));
+      for (auto [size, place, match] :
+           llvm::zip(keySizes, places, op.getLookedUpLoops(op.getKeyMutable())))
+        if (place.loop == Loop::key)
+          size = match.loop == Loop::key ? keys
+                 : match.loop            ? sizeOf(Loop::batch)
+                                         : number(1);
+    }
+    inner(op.getKeyRotationAttr(), keySizes, op.getKeyRotationOperands(),
           "(attention_c11) expected a valid rotation of the key: ");
   }
 
@@ -84,7 +99,8 @@ public:
 private:
   /// What rope.apply and #rope.rotation have in common.
   struct Rotation {
-    Value x;
+    /// Of what is rotated.
+    SmallVector<Size> sizes;
     ArrayRef<int64_t> positionDims;
     int64_t offset;
     std::optional<int64_t> pairStride;
@@ -92,6 +108,11 @@ private:
 
   static int64_t rank(Value value) {
     return cast<ShapedType>(value.getType()).getRank();
+  }
+
+  static SmallVector<Size> sizesOf(Value value) {
+    return llvm::map_to_vector(llvm::seq(rank(value)),
+                               [&](int64_t dim) { return Size{value, dim}; });
   }
 
   static Size number(int64_t constant) { return {Value(), 0, 1, constant}; }
@@ -121,10 +142,10 @@ private:
   void rotation(const Rotation &rotation, Value positions, int64_t first,
                 Size pairs, const Twine &prefix) {
     for (auto [i, dim] : llvm::enumerate(rotation.positionDims))
-      equal({positions, first + int64_t(i)}, {rotation.x, dim},
+      equal({positions, first + int64_t(i)}, rotation.sizes[dim],
             prefix + "(apply_c6) expected the tables to have the size of the "
                      "dimension of 'x' they follow");
-    Size head = {rotation.x, rank(rotation.x) - 1};
+    Size head = rotation.sizes.back();
     Size end = pairs;
     end.constant = rotation.offset;
     if (rotation.pairStride) {
@@ -150,11 +171,12 @@ private:
   }
 
   /// A rotation that is part of another operation.
-  void inner(RotationAttr attribute, Value x, ValueRange operands,
+  void inner(RotationAttr attribute, ArrayRef<Size> sizes, ValueRange operands,
              const Twine &prefix) {
     if (!attribute)
       return;
-    Rotation rules{x, attribute.getPositionDims().asArrayRef(),
+    Rotation rules{SmallVector<Size>(sizes),
+                   attribute.getPositionDims().asArrayRef(),
                    attribute.getOffset(), attribute.getPairStride()};
     AnglesAttr angles = attribute.getAngles();
     if (!angles) {
@@ -181,7 +203,7 @@ private:
       for (OpOperand *operand : llvm::reverse(operands)) {
         AffineMap map = op.getMap(*operand);
         std::optional<int64_t> dim = findLoop(map, Loop(loop));
-        if (!dim)
+        if (!dim || (Loop(loop) == Loop::key && isPaged(op, *operand)))
           continue;
         Size size = {operand->get(), *dim,
                      matchMapResult(map.getResult(*dim))->group};
@@ -195,11 +217,21 @@ private:
     }
     for (OpOperand *operand : operands)
       for (auto [dim, result] :
-           llvm::enumerate(op.getMap(*operand).getResults()))
-        if (!matchMapResult(result)->loop)
+           llvm::enumerate(op.getMap(*operand).getResults())) {
+        MapResult match = *matchMapResult(result);
+        if (!match.loop)
           equal({operand->get(), int64_t(dim)}, number(1),
                 label + " expected size 1 where the map has 0");
+        if (match.isRemainder)
+          equal({operand->get(), int64_t(dim)}, number(match.group),
+                label + " expected pages of " + Twine(match.group) + " keys");
+      }
   }
+
+  static bool isPaged(AttentionOp op, OpOperand &operand) {
+    return op.isPaged(operand);
+  }
+  static bool isPaged(OnlineAttentionOp, OpOperand &) { return false; }
 };
 } // namespace
 

@@ -375,7 +375,8 @@ void FunctionBuilder::buildAttention() {
                               dynamicSizes(function.getArgument(0), 0, 2));
   auto op = AttentionOp::create(
       b, TypeRange{resultType}, function.getArgument(0),
-      function.getArgument(1), value, scoreOperands,
+      function.getArgument(1), value, /*key_scales=*/Value(),
+      /*value_scales=*/Value(), /*pages=*/Value(), scoreOperands,
       /*query_offset=*/Value(), /*lengths=*/Value(), sinks, cosSin, cosSin,
       init, b.getAffineMapArrayAttr(maps), b.getF64FloatAttr(attention.scale),
       attention.causal ? b.getUnitAttr() : UnitAttr(),

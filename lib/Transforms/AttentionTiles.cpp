@@ -8,6 +8,7 @@
 #include "AttentionTiles.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace mlir;
 using namespace mlir::rope;
@@ -33,6 +34,12 @@ AttentionTiles::AttentionTiles(OpBuilder &builder, AttentionOp op)
       outputMap(op.getMap(op.getInitsMutable()[0])) {}
 
 OpFoldResult AttentionTiles::sizeOf(Loop loop) {
+  if (int64_t pageSize = op.getPageSize(); pageSize && loop == Loop::key) {
+    OpOperand &pages = op.getPagesMutable()[0];
+    return apply(b.getAffineSymbolExpr(0) * pageSize,
+                 {memref::getMixedSize(b, op.getLoc(), pages.get(),
+                                       *findLoop(op.getMap(pages), loop))});
+  }
   SmallVector<OpOperand *> operands = op.getMappedOperands();
   for (OpOperand *operand : llvm::reverse(operands)) {
     AffineMap map = op.getMap(*operand);
@@ -122,12 +129,6 @@ SmallVector<Part> AttentionTiles::partsOf(Value operand,
   return result;
 }
 
-SmallVector<MapResult> rope::followedLoops(AffineMap map) {
-  return llvm::map_to_vector(map.getResults(), [](AffineExpr result) {
-    return *matchMapResult(result);
-  });
-}
-
 /// The part of an operand, without the dimensions of `dropped` loops and those
 /// that follow none. `kept` gets the loops of the others.
 Value AttentionTiles::tileOf(Value operand, AffineMap map, const Parts &parts,
@@ -197,16 +198,18 @@ Value AttentionTiles::tileView(Value scratch, OpFoldResult start, Value operand,
 // Operations on tiles
 //===----------------------------------------------------------------------===//
 
-/// The loops that the tables of a rotation follow, for its first operand.
-static SmallVector<MapResult> tableLoops(RotationAttr rotation, AffineMap map) {
-  SmallVector<MapResult> loops;
+/// The loops that the first operand of a rotation follows, of those that what
+/// is rotated follows.
+static SmallVector<MapResult> tableLoops(RotationAttr rotation,
+                                         ArrayRef<MapResult> loops) {
+  SmallVector<MapResult> result;
   if (AnglesAttr angles = rotation.getAngles(); angles && angles.getAxes())
-    loops.push_back(MapResult{});
+    result.push_back(MapResult{});
   for (int64_t dim : rotation.getPositionDims().asArrayRef())
-    loops.push_back(*matchMapResult(map.getResult(dim)));
+    result.push_back(loops[dim]);
   if (!rotation.getAngles())
-    loops.push_back(MapResult{});
-  return loops;
+    result.push_back(MapResult{});
+  return result;
 }
 
 SmallVector<Value> AttentionTiles::allocateTables(RotationAttr rotation,
@@ -215,66 +218,285 @@ SmallVector<Value> AttentionTiles::allocateTables(RotationAttr rotation,
                                                   ArrayRef<int64_t> largest) {
   if (!rotation || !rotation.getAngles())
     return {};
+  SmallVector<MapResult> loops = map == keyMap
+                                     ? op.getLookedUpLoops(op.getKeyMutable())
+                                     : followedLoops(map);
   OpFoldResults sizes;
   for (int64_t dim : rotation.getPositionDims().asArrayRef()) {
-    MapResult match = *matchMapResult(map.getResult(dim));
+    MapResult match = loops[dim];
     int64_t size = match.loop ? largest[unsigned(*match.loop)] : 1;
     sizes.push_back(b.getIndexAttr(match.group > 1 ? 1 : size));
   }
   sizes.push_back(memref::getMixedSize(b, b.getLoc(), operands[1], 0));
-  Type element = floatElement(x).isF64() ? b.getF64Type() : b.getF32Type();
+  Type element = loadedElement(op, x).isF64() ? b.getF64Type() : b.getF32Type();
   return {alloc(sizes, element), alloc(sizes, element)};
+}
+
+std::array<Value, 2> AttentionTiles::cosSin(RotationAttr rotation,
+                                            ValueRange operands,
+                                            ArrayRef<MapResult> loops,
+                                            const Parts &parts,
+                                            ArrayRef<Value> tables) {
+  auto part = [&](Value operand) {
+    SmallVector<Part> all =
+        partsOf(operand, tableLoops(rotation, loops), parts);
+    return slice(operand, all, SmallVector<bool>(all.size(), false));
+  };
+  AnglesAttr angles = rotation.getAngles();
+  if (!angles)
+    return {part(operands[0]), part(operands[1])};
+  Value positions = part(operands[0]);
+  OpFoldResults sizes = memref::getMixedSizes(b, b.getLoc(), positions);
+  if (angles.getAxes())
+    sizes.erase(sizes.begin());
+  sizes.push_back(memref::getMixedSize(b, b.getLoc(), operands[1], 0));
+  Value cos = row(tables[0], {}, sizes), sin = row(tables[1], {}, sizes);
+  TableOp::create(b, TypeRange{}, positions, operands[1], cos, sin,
+                  angles.getMagnitude(), angles.getAxes(),
+                  PrecisionAttr::get(b.getContext(), angles.getPrecision()));
+  return {cos, sin};
 }
 
 void AttentionTiles::rotate(RotationAttr rotation, ValueRange operands, Value x,
                             AffineMap map, const Parts &parts,
                             ArrayRef<Value> tables, Value destination) {
-  SmallVector<MapResult> loops = tableLoops(rotation, map);
-  auto part = [&](Value operand) {
-    SmallVector<Part> all = partsOf(operand, loops, parts);
-    return slice(operand, all, SmallVector<bool>(all.size(), false));
-  };
-  SmallVector<Value> cosSin;
-  if (AnglesAttr angles = rotation.getAngles()) {
-    Value positions = part(operands[0]);
-    OpFoldResults sizes = memref::getMixedSizes(b, b.getLoc(), positions);
-    if (angles.getAxes())
-      sizes.erase(sizes.begin());
-    sizes.push_back(memref::getMixedSize(b, b.getLoc(), operands[1], 0));
-    for (Value table : tables)
-      cosSin.push_back(row(table, {}, sizes));
-    TableOp::create(b, TypeRange{}, positions, operands[1], cosSin[0],
-                    cosSin[1], angles.getMagnitude(), angles.getAxes(),
-                    PrecisionAttr::get(b.getContext(), angles.getPrecision()));
-  } else {
-    cosSin = {part(operands[0]), part(operands[1])};
-  }
-  SmallVector<Part> all = partsOf(x, followedLoops(map), parts);
+  SmallVector<MapResult> loops = followedLoops(map);
+  auto [cos, sin] = cosSin(rotation, operands, loops, parts, tables);
+  SmallVector<Part> all = partsOf(x, loops, parts);
   Value tile = slice(x, all, SmallVector<bool>(all.size(), false));
-  buildApply(b, rotation, tile, cosSin[0], cosSin[1], destination);
+  buildApply(b, rotation, tile, cos, sin, destination);
 }
 
-Value AttentionTiles::prepare(Value operand, AffineMap map, Loop inner,
-                              const Parts &parts, RotationAttr rotation,
-                              ValueRange rotationOperands,
+//===----------------------------------------------------------------------===//
+// Keys and values
+//===----------------------------------------------------------------------===//
+
+bool AttentionTiles::followsBatch(AffineMap map) {
+  if (op.getPages() && (map == keyMap || map == valueMap))
+    map = op.getMap(op.getPagesMutable()[0]);
+  return findLoop(map, Loop::batch).has_value();
+}
+
+bool AttentionTiles::isReadInPlace(Loop inner) {
+  bool isKey = inner == Loop::channel;
+  Value operand = isKey ? op.getKey() : op.getValue();
+  return !(isKey && keyRotation) && !op.getPages() &&
+         getElementTypeOrSelf(operand.getType()) == type;
+}
+
+/// A part of keys or values to be loaded.
+struct AttentionTiles::Run {
+  OpOperand *operand, *scales;
+  Loop inner;
+  /// Of the loops b, h, i, j, and of the inner one.
+  Parts parts;
+  Part channels;
+  /// That of the keys; null where none is looked up.
+  Value page;
+  /// Where it goes.
+  Value scratch;
+  OpFoldResult start;
+  ArrayRef<OpFoldResult> strides;
+
+  Part &partOf(Loop loop) {
+    return loop == inner ? channels : parts[unsigned(loop)];
+  }
+  /// Whether a dimension is the page.
+  bool isPage(const MapResult &match) const {
+    return page && match.loop == Loop::key && !match.isRemainder;
+  }
+};
+
+/// The part of keys, values or scales that belongs to a run.
+SmallVector<Part> AttentionTiles::placesOf(Run &run, OpOperand &operand) {
+  AffineExpr s0 = b.getAffineSymbolExpr(0);
+  return llvm::map_to_vector(
+      followedLoops(op.getMap(operand)), [&](const MapResult &match) -> Part {
+        if (run.isPage(match))
+          return {run.page, b.getIndexAttr(1)};
+        if (!match.loop)
+          return {b.getIndexAttr(0), b.getIndexAttr(1)};
+        Part part = run.partOf(*match.loop);
+        if (match.isRemainder)
+          return {apply(s0 % match.group, {part.offset}), part.size};
+        if (match.group == 1)
+          return part;
+        return {apply(s0.floorDiv(match.group), {part.offset}),
+                apply(s0.ceilDiv(match.group), {part.size})};
+      });
+}
+
+/// Opens a loop over the parts of a run for which `loop floordiv size` is one
+/// number, which it returns.
+Value AttentionTiles::openRuns(Run &run, Loop loop, int64_t size) {
+  AffineExpr s0, s1, s2;
+  bindSymbols(b.getContext(), s0, s1, s2);
+  Part &part = run.partOf(loop);
+  Value from = value(part.offset), to = add(from, value(part.size));
+  auto runs =
+      scf::ForOp::create(b, value(apply(s0.floorDiv(size), {from})),
+                         value(apply(s0.ceilDiv(size), {to})), constant(1));
+  b.setInsertionPointToStart(runs.getBody());
+  Value number = runs.getInductionVar();
+  Value first = arith::MulIOp::create(b, number, constant(size));
+  if (size == 1 || loop == run.inner) {
+    // Channels are whole groups.
+    part = {first, b.getIndexAttr(size)};
+  } else {
+    Value start = max(from, first);
+    part = {start, sub(min(to, add(first, constant(size))), start)};
+  }
+  int64_t group = loop == Loop::head ? getGroup(op.getMap(*run.operand)) : 1;
+  OpFoldResult skipped =
+      apply(s0.floorDiv(group) - s1.floorDiv(group), {part.offset, from});
+  run.start =
+      apply(s0 + s1 * s2, {run.start, skipped, run.strides[unsigned(loop)]});
+  return number;
+}
+
+/// Where a run goes, in the order of dimensions of keys or values.
+Value AttentionTiles::targetOf(Run &run) {
+  OpFoldResults sizes, strides;
+  for (auto [part, match] : llvm::zip(placesOf(run, *run.operand),
+                                      followedLoops(op.getMap(*run.operand)))) {
+    sizes.push_back(part.size);
+    strides.push_back(match.loop && !run.isPage(match)
+                          ? run.strides[unsigned(*match.loop)]
+                          : OpFoldResult(b.getIndexAttr(1)));
+  }
+  return view(run.scratch, run.start, sizes, strides);
+}
+
+/// What of keys or values belongs to a run.
+Value AttentionTiles::sourceOf(Run &run) {
+  SmallVector<Part> places = placesOf(run, *run.operand);
+  return slice(run.operand->get(), places,
+               SmallVector<bool>(places.size(), false));
+}
+
+/// Multiplies a run with its scales.
+void AttentionTiles::dequantize(Run run) {
+  OpBuilder::InsertionGuard guard(b);
+  AffineMap map = op.getMap(*run.operand);
+  SmallVector<MapResult> loops = followedLoops(map);
+  SmallVector<MapResult> ofScales = followedLoops(op.getMap(*run.scales));
+  // Where a scale is for several heads or channels, one scale at a time.
+  auto isShared = [&](const MapResult &match) {
+    return match.loop != Loop::key && match.group > 1 &&
+           match.group !=
+               (match.loop == Loop::head ? getGroup(map) : int64_t(1));
+  };
+  for (const MapResult &match : ofScales)
+    if (match.loop && isShared(match) &&
+        getConstantIntValue(run.partOf(*match.loop).size) != 1)
+      openRuns(run, *match.loop, match.group);
+
+  SmallVector<bool> isOne;
+  SmallVector<AffineExpr> dims;
+  for (const MapResult &match : ofScales) {
+    // Groups of keys are those of the run.
+    bool isGroup =
+        match.loop == Loop::key && match.group > 1 && !match.isRemainder;
+    isOne.push_back(!match.loop || run.isPage(match) || isGroup ||
+                    isShared(match));
+    if (isOne.back())
+      continue;
+    const auto *same = llvm::find_if(loops, [&](const MapResult &other) {
+      return match.loop == other.loop && !run.isPage(other);
+    });
+    dims.push_back(b.getAffineDimExpr(same - loops.begin()));
+  }
+  Value scales = slice(run.scales->get(), placesOf(run, *run.scales), isOne);
+  AffineMap identity = b.getMultiDimIdentityMap(loops.size());
+  generic({sourceOf(run), scales},
+          {identity, AffineMap::get(loops.size(), 0, dims, b.getContext())},
+          targetOf(run), identity,
+          [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
+            return arith::MulFOp::create(b, toFloat(b, arguments[0], type),
+                                         toFloat(b, arguments[1], type));
+          });
+}
+
+/// Loads what one page and one group of keys have.
+void AttentionTiles::loadRun(Run &run, ArrayRef<Value> tables) {
+  RotationAttr rotation = run.inner == Loop::channel ? keyRotation : nullptr;
+  Value source = run.scales ? Value() : sourceOf(run);
+  Value target = targetOf(run);
+  if (run.scales)
+    dequantize(run);
+  if (!rotation) {
+    if (run.scales)
+      return;
+    AffineMap identity =
+        b.getMultiDimIdentityMap(op.getMap(*run.operand).getNumResults());
+    generic({source}, {identity}, target, identity,
+            [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
+              return toFloat(b, arguments[0], floatElement(target));
+            });
+    return;
+  }
+  auto [cos, sin] =
+      cosSin(rotation, op.getKeyRotationOperands(),
+             op.getLookedUpLoops(*run.operand), run.parts, tables);
+  if (!run.scales) {
+    buildApply(b, rotation, source, cos, sin, target);
+    return;
+  }
+  // In place, unless channels change places.
+  if (rotation.getResultPairing().value_or(rotation.getPairing()) ==
+      rotation.getPairing()) {
+    buildApply(b, rotation, target, cos, sin, target);
+    return;
+  }
+  Value copy = alloc(memref::getMixedSizes(b, b.getLoc(), target), type);
+  linalg::CopyOp::create(b, target, copy);
+  buildApply(b, rotation, copy, cos, sin, target);
+  memref::DeallocOp::create(b, copy);
+}
+
+void AttentionTiles::load(Loop inner, const Parts &parts,
+                          ArrayRef<Value> tables, Value scratch,
+                          OpFoldResult start, ArrayRef<OpFoldResult> strides) {
+  OpBuilder::InsertionGuard guard(b);
+  OpOperand &operand =
+      inner == Loop::channel ? op.getKeyMutable() : op.getValueMutable();
+  Run run{
+      &operand,
+      op.getScales(operand),
+      inner,
+      parts,
+      {b.getIndexAttr(0), inner == Loop::channel ? channels : valueChannels},
+      Value(),
+      scratch,
+      start,
+      strides};
+  if (int64_t pageSize = op.getPageSize()) {
+    Value number = openRuns(run, Loop::key, pageSize);
+    OpOperand &pages = op.getPagesMutable()[0];
+    SmallVector<Value> indices;
+    for (const MapResult &match : followedLoops(op.getMap(pages)))
+      indices.push_back(match.loop == Loop::key
+                            ? number
+                            : value(parts[unsigned(Loop::batch)].offset));
+    run.page = memref::LoadOp::create(b, pages.get(), indices);
+    if (!run.page.getType().isIndex())
+      run.page = arith::IndexCastOp::create(b, b.getIndexType(), run.page);
+  } else if (run.scales) {
+    AffineMap map = op.getMap(*run.scales);
+    if (std::optional<int64_t> dim = findLoop(map, Loop::key))
+      if (int64_t group = matchMapResult(map.getResult(*dim))->group; group > 1)
+        openRuns(run, Loop::key, group);
+  }
+  loadRun(run, tables);
+}
+
+Value AttentionTiles::prepare(Loop inner, const Parts &parts,
                               ArrayRef<Value> tables, Value wide) {
   if (!wide)
     return Value();
-  OpFoldResult size = inner == Loop::channel ? channels : valueChannels;
-  if (rotation) {
-    OpFoldResults strides(kNumLoops, b.getIndexAttr(1));
-    strides[unsigned(Loop::key)] = size;
-    rotate(rotation, rotationOperands, operand, map, parts, tables,
-           tileView(wide, b.getIndexAttr(0), operand, map, parts, strides));
-    return wide;
-  }
-  SmallVector<Loop> kept;
-  Value tile = tileOf(operand, map, parts, {Loop::batch, Loop::head}, kept);
-  generic({tile}, {projectMap(mapOf(kept), {Loop::key, inner})},
-          row(wide, {}, {parts[unsigned(Loop::key)].size, size}),
-          b.getMultiDimIdentityMap(2),
-          [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
-            return toFloat(b, arguments[0], type);
-          });
+  OpFoldResults strides(kNumLoops, b.getIndexAttr(1));
+  strides[unsigned(Loop::key)] =
+      inner == Loop::channel ? channels : valueChannels;
+  load(inner, parts, tables, wide, b.getIndexAttr(0), strides);
   return wide;
 }

@@ -28,9 +28,6 @@ struct Part {
 /// The parts of the loops b, h, i and j.
 using Parts = std::array<Part, 4>;
 
-/// What each dimension of an operand follows.
-SmallVector<MapResult> followedLoops(AffineMap map);
-
 /// The float type of the elements of `value`.
 FloatType floatElement(Value value);
 
@@ -88,17 +85,42 @@ protected:
   SmallVector<Value> allocateTables(RotationAttr rotation, ValueRange operands,
                                     Value x, AffineMap map,
                                     ArrayRef<int64_t> largest);
+  /// Cosine and sine of a part of what follows `loops`; in `tables` where they
+  /// are made from angles.
+  std::array<Value, 2> cosSin(RotationAttr rotation, ValueRange operands,
+                              ArrayRef<MapResult> loops, const Parts &parts,
+                              ArrayRef<Value> tables);
   /// Rotates the part of `x`, in its own order of dimensions, to `destination`.
   void rotate(RotationAttr rotation, ValueRange operands, Value x,
               AffineMap map, const Parts &parts, ArrayRef<Value> tables,
               Value destination);
-  /// The keys or values of a tile of one head, [key][channel] in scratch memory
-  /// `wide`, rotated or widened. Null where there is none: they are read in
-  /// place.
-  Value prepare(Value operand, AffineMap map, Loop inner, const Parts &parts,
-                RotationAttr rotation, ValueRange rotationOperands,
-                ArrayRef<Value> tables, Value wide);
 
+  // Keys (of inner loop Loop::channel) and values (Loop::valueChannel).
+  /// Whether they differ from batch to batch, by their map.
+  bool followsBatch(AffineMap map);
+  /// Whether tiles are read where they lie: floats of the type of scores that
+  /// are not rotated and not in pages.
+  bool isReadInPlace(Loop inner);
+  /// Loads a part of keys or values to scratch memory from element `start` on,
+  /// in which each loop has a stride; looked up, dequantized, rotated, widened.
+  /// Integers go to elements of the type of scores.
+  void load(Loop inner, const Parts &parts, ArrayRef<Value> tables,
+            Value scratch, OpFoldResult start, ArrayRef<OpFoldResult> strides);
+  /// The keys or values of a tile of one head, [key][channel] in scratch memory
+  /// `wide`. Null where there is none: they are read in place.
+  Value prepare(Loop inner, const Parts &parts, ArrayRef<Value> tables,
+                Value wide);
+
+private:
+  struct Run;
+  Value openRuns(Run &run, Loop loop, int64_t size);
+  SmallVector<Part> placesOf(Run &run, OpOperand &operand);
+  Value sourceOf(Run &run);
+  Value targetOf(Run &run);
+  void dequantize(Run run);
+  void loadRun(Run &run, ArrayRef<Value> tables);
+
+protected:
   AttentionOp op;
   ImplicitLocOpBuilder b;
   /// Of scores, sums and accumulators.

@@ -38,6 +38,14 @@ TargetDescription rope::readTargetDescription(Operation *op) {
 /// The size of `loop`, 1 for a loop that no operand has. Nothing where it is
 /// known only at the call.
 static std::optional<double> getSize(AttentionOp op, Loop loop) {
+  if (op.getPages() && loop == Loop::key) {
+    OpOperand &pages = op.getPagesMutable()[0];
+    int64_t count = cast<ShapedType>(pages.get().getType())
+                        .getDimSize(*findLoop(op.getMap(pages), loop));
+    return ShapedType::isDynamic(count)
+               ? std::nullopt
+               : std::optional(double(count) * double(op.getPageSize()));
+  }
   bool isDynamic = false;
   for (OpOperand *operand : op.getMappedOperands()) {
     AffineMap map = op.getMap(*operand);
@@ -213,13 +221,13 @@ rope::whyRotateKeyOnce(AttentionOp attention, ApplyOp rotation,
 
 /// How often a row of the table of `rotation` is read.
 static std::optional<double> countReads(AttentionOp op, const Sizes &sizes,
-                                        RotationAttr rotation, AffineMap map,
+                                        RotationAttr rotation,
+                                        ArrayRef<MapResult> loops,
                                         std::optional<double> visits) {
   std::optional<double> count = visits;
   auto follows = [&](Loop loop) {
-    std::optional<int64_t> dim = findLoop(map, loop);
-    return dim &&
-           llvm::is_contained(rotation.getPositionDims().asArrayRef(), *dim);
+    return llvm::any_of(rotation.getPositionDims().asArrayRef(),
+                        [&](int64_t dim) { return loops[dim].loop == loop; });
   };
   for (auto [loop, size] : {std::pair(Loop::batch, sizes.batches),
                             std::pair(Loop::head, sizes.keyHeads)})
@@ -236,21 +244,21 @@ std::optional<std::string> rope::whyKeepTable(AttentionOp attention,
   if (std::optional<Visits> visits = countVisits(attention, sizes))
     keyVisits = visits->count;
   double reads = 0;
-  auto add = [&](RotationAttr rotation, ValueRange operands, AffineMap map,
+  auto add = [&](RotationAttr rotation, ValueRange operands, OpOperand &x,
                  std::optional<double> visits) {
     if (!rotation || rotation.getAngles() ||
         operands.front() != table->getResult(0))
       return true;
-    std::optional<double> count =
-        countReads(attention, sizes, rotation, map, visits);
+    std::optional<double> count = countReads(
+        attention, sizes, rotation, attention.getLookedUpLoops(x), visits);
     reads += count.value_or(0);
     return count.has_value();
   };
   if (!add(attention.getQueryRotationAttr(),
-           attention.getQueryRotationOperands(),
-           attention.getMap(attention.getQueryMutable()), 1.0) ||
+           attention.getQueryRotationOperands(), attention.getQueryMutable(),
+           1.0) ||
       !add(attention.getKeyRotationAttr(), attention.getKeyRotationOperands(),
-           attention.getMap(attention.getKeyMutable()), keyVisits))
+           attention.getKeyMutable(), keyVisits))
     return "how often each row would be made is known only at the call";
 
   // Cosine and sine of a pair.

@@ -115,8 +115,11 @@ static RankedTensorType getOperandType(const Rotated &found) {
 
 /// Why the rotation of an operand of `attention` cannot be folded, if it can
 /// not.
-static std::optional<std::string>
-whyNotFolded(AttentionOp attention, const Rotated &found, bool isRotated) {
+static std::optional<std::string> whyNotFolded(AttentionOp attention,
+                                               const Rotated &found,
+                                               bool isRotated, bool isPaged) {
+  if (isPaged)
+    return "it rotates places in pages, where the attention rotates keys";
   if (found.obstacle)
     return ("'" + found.obstacle->getName().getStringRef() +
             "' stands between it and the attention")
@@ -157,7 +160,7 @@ static void foldRotation(RewriterBase &rewriter, AttentionOp attention,
   RotationAttr present = isQuery ? attention.getQueryRotationAttr()
                                  : attention.getKeyRotationAttr();
   std::optional<std::string> reason =
-      whyNotFolded(attention, found, bool(present));
+      whyNotFolded(attention, found, bool(present), attention.isPaged(operand));
   RankedTensorType type;
   if (!reason) {
     type = getOperandType(found);
@@ -244,7 +247,7 @@ static std::optional<std::string> whyNotMadeInside(TableOp table,
     if (!side.isRotatedBy(table))
       continue;
     uses += 2;
-    Type element = getElementTypeOrSelf(side.x.getType());
+    FloatType element = loadedElement(attention, side.x);
     if (getElementTypeOrSelf(table.getCos().getType()).isF64() !=
             element.isF64() ||
         getElementTypeOrSelf(table.getCos().getType()).getIntOrFloatBitWidth() <

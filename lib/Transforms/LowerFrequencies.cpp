@@ -82,7 +82,7 @@ SmallVector<Angles> anglesOf(Operation *op) {
     if (rotation && rotation.getAngles())
       all.push_back({&operands[0], &operands[1],
                      rotation.getAngles().getPrecision(),
-                     getElementTypeOrSelf(x.getType())});
+                     loadedElement(attention, x)});
   };
   add(attention.getQueryRotationAttr(),
       attention.getQueryRotationOperandsMutable(), attention.getQuery());

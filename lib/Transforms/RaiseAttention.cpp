@@ -1084,8 +1084,9 @@ LogicalResult Raiser::build() {
   maps.push_back(*getMap(resultDims));
   attention = AttentionOp::create(
       rewriter, loc, TypeRange{init.getType()}, operands[0].value,
-      operands[1].value, operands[2].value, scoreOperands, Value(), Value(),
-      Value(), ValueRange(), ValueRange(), ValueRange{init},
+      operands[1].value, operands[2].value, /*key_scales=*/Value(),
+      /*value_scales=*/Value(), /*pages=*/Value(), scoreOperands, Value(),
+      Value(), Value(), ValueRange(), ValueRange(), ValueRange{init},
       rewriter.getAffineMapArrayAttr(maps),
       rewriter.getF64FloatAttr(operands[0].scale * operands[1].scale),
       /*causal=*/UnitAttr(), /*window=*/IntegerAttr(), /*chunk=*/IntegerAttr(),

@@ -85,9 +85,8 @@ private:
   void emitPacking();
   void packPairs(Part keys, Value block);
   OpFoldResults packedSizes(Value operand, AffineMap map, OpFoldResult size);
-  void packRows(Value operand, AffineMap map, OpFoldResult size,
-                RotationAttr rotation, ValueRange rotationOperands,
-                ArrayRef<Value> tables, Part keys, Value head, Value packed);
+  void packRows(Loop inner, OpFoldResult size, ArrayRef<Value> tables,
+                Part keys, Value head, Value packed);
   Value packedTile(Value packed, AffineMap map, Value start, Value count,
                    OpFoldResult size);
   void setBatch(Value batchIndex);
@@ -159,7 +158,7 @@ private:
   // that there are infinities or NaN.
   int64_t paddedChannels = 0, paddedValueChannels = 0;
   Value valueMemory, valueWords, valueFlags;
-  Value pairedRows;
+  Value pairedRows, valueRows;
   Value narrowQueries, narrowWords, transposedWords, weights;
 };
 } // namespace
@@ -294,24 +293,21 @@ Value AttentionTiler::positionOf(Value query) { return add(query, offset); }
 /// The sizes of the rows of all heads, one head after another.
 OpFoldResults AttentionTiler::packedSizes(Value operand, AffineMap map,
                                           OpFoldResult size) {
-  auto sizeIn = [&](Loop loop) -> OpFoldResult {
-    std::optional<int64_t> dim = findLoop(map, loop);
-    return dim ? memref::getMixedSize(b, b.getLoc(), operand, *dim)
-               : OpFoldResult(b.getIndexAttr(1));
-  };
-  return {sizeIn(Loop::batch), sizeIn(Loop::head), sizeIn(Loop::key), size};
+  OpFoldResult one = b.getIndexAttr(1);
+  std::optional<int64_t> head = findLoop(map, Loop::head);
+  return {followsBatch(map) ? sizeOf(Loop::batch) : one,
+          head ? memref::getMixedSize(b, b.getLoc(), operand, *head) : one,
+          sizeOf(Loop::key), size};
 }
 
-/// Rotates or widens some keys of one head or of all.
-void AttentionTiler::packRows(Value operand, AffineMap map, OpFoldResult size,
-                              RotationAttr rotation,
-                              ValueRange rotationOperands,
+/// Loads some keys or values of one head or of all.
+void AttentionTiler::packRows(Loop inner, OpFoldResult size,
                               ArrayRef<Value> tables, Part keys, Value head,
                               Value packed) {
+  AffineMap map = inner == Loop::channel ? keyMap : valueMap;
   Parts parts = {Part{batch, b.getIndexAttr(1)},
                  Part{b.getIndexAttr(0), sizeOf(Loop::head)},
                  Part{b.getIndexAttr(0), b.getIndexAttr(1)}, keys};
-  OpFoldResult zero = b.getIndexAttr(0);
   if (head)
     parts[unsigned(Loop::head)] = {
         apply(b.getAffineSymbolExpr(0) * getGroup(map), {head}),
@@ -325,23 +321,11 @@ void AttentionTiler::packRows(Value operand, AffineMap map, OpFoldResult size,
   strides[unsigned(Loop::batch)] =
       apply(s0 * s1, {sizes[1], strides[unsigned(Loop::head)]});
   OpFoldResult start = apply(s0 * s1, {keys.offset, size});
-  for (auto [loop, index] :
-       {std::pair(Loop::batch, OpFoldResult(batch)),
-        std::pair(Loop::head, head ? OpFoldResult(head) : zero)})
-    if (findLoop(map, loop))
-      start = apply(s0 + s1 * s2, {start, index, strides[unsigned(loop)]});
-  Value rows = tileView(packed, start, operand, map, parts, strides);
-  if (rotation)
-    return rotate(rotation, rotationOperands, operand, map, parts, tables,
-                  rows);
-  SmallVector<Part> all = partsOf(operand, followedLoops(map), parts);
-  AffineMap identity = b.getMultiDimIdentityMap(all.size());
-  FloatType element = floatElement(packed);
-  generic({slice(operand, all, SmallVector<bool>(all.size(), false))},
-          {identity}, rows, identity,
-          [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
-            return toFloat(b, arguments[0], element);
-          });
+  if (followsBatch(map))
+    start = apply(s0 + s1 * s2, {start, batch, strides[unsigned(Loop::batch)]});
+  if (head)
+    start = apply(s0 + s1 * s2, {start, head, strides[unsigned(Loop::head)]});
+  load(inner, parts, tables, packed, start, strides);
 }
 
 /// Brings the values of a tile into pairs of keys, [channel][key], head by
@@ -357,9 +341,13 @@ void AttentionTiler::packPairs(Part keys, Value block) {
   Parts parts = {Part{batch, one},
                  Part{apply(s0 * getGroup(valueMap), {head}), one},
                  Part{zero, one}, keys};
-  SmallVector<Loop> kept;
-  Value rows =
-      tileOf(op.getValue(), valueMap, parts, {Loop::batch, Loop::head}, kept);
+  SmallVector<Loop> kept = {Loop::key, Loop::valueChannel};
+  Value rows = prepare(Loop::valueChannel, parts, {}, valueRows);
+  if (!rows) {
+    kept.clear();
+    rows =
+        tileOf(op.getValue(), valueMap, parts, {Loop::batch, Loop::head}, kept);
+  }
   AffineMap plain = b.getMultiDimIdentityMap(2);
   AffineMap order = projectMap(mapOf(kept), {Loop::key, Loop::valueChannel});
   // Channels of a key, as half of the words of its pair.
@@ -397,7 +385,7 @@ void AttentionTiler::packPairs(Part keys, Value block) {
       plain, [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
         return narrow(b, arguments[0]);
       });
-  Value at = findLoop(valueMap, Loop::batch) ? batch : constant(0);
+  Value at = followsBatch(valueMap) ? batch : constant(0);
   memref::StoreOp::create(b, pairs.findSpecials(pairedRows), valueFlags,
                           ValueRange{at, head, block});
   generic(
@@ -438,9 +426,9 @@ void AttentionTiler::emitPacking() {
     packedValues = words(tileKeys, b.getBF16Type());
     valueWords = words(tileKeys / 2, b.getI32Type());
   } else {
-    if (keyRotation || floatElement(op.getKey()) != type)
+    if (!isReadInPlace(Loop::channel))
       packedKeys = alloc(packedSizes(op.getKey(), keyMap, channels), type);
-    if (floatElement(op.getValue()) != type)
+    if (!isReadInPlace(Loop::valueChannel))
       packedValues =
           alloc(packedSizes(op.getValue(), valueMap, valueChannels), type);
   }
@@ -477,13 +465,17 @@ void AttentionTiler::emitPacking() {
         b.getI32Type());
     Value none = arith::ConstantOp::create(b, b.getI32IntegerAttr(0));
     linalg::FillOp::create(b, none, pairedRows);
+    if (op.getPages())
+      valueRows =
+          alloc({b.getIndexAttr(tileKeys), valueChannels}, b.getBF16Type());
   }
   setBatch(ivs[0]);
   Value last = sub(value(sizeOf(Loop::query)), constant(1));
   auto [first, end] = visibleKeys(positionOf(constant(0)), positionOf(last));
   Value start = arith::MulIOp::create(b, ivs[2], constant(tileKeys));
-  // The last block ends with the keys.
-  Value count = min(constant(tileKeys), sub(keys, start));
+  // The last block ends with the keys; no page is looked up that has none.
+  Value count =
+      min(constant(tileKeys), sub(op.getPages() ? numKeys : keys, start));
   Value stop = add(start, count);
   Value isSeen = arith::AndIOp::create(
       b, arith::CmpIOp::create(b, arith::CmpIPredicate::slt, first, stop),
@@ -494,27 +486,25 @@ void AttentionTiler::emitPacking() {
     b.setInsertionPointToStart(branch.thenBlock());
     Part part = {start, count};
     if (isPaired() && getConstantIntValue(channels) != paddedChannels)
-      linalg::FillOp::create(
-          b,
-          Value(arith::ConstantOp::create(
-              b, b.getFloatAttr(b.getBF16Type(), 0.0))),
-          slice(packedKeys,
-                {{findLoop(keyMap, Loop::batch) ? OpFoldResult(batch)
-                                                : b.getIndexAttr(0),
-                  b.getIndexAttr(1)},
-                 {b.getIndexAttr(0), sizes[1]},
-                 part,
-                 {b.getIndexAttr(0), sizes[3]}},
-                SmallVector<bool>(4, false)));
+      linalg::FillOp::create(b,
+                             Value(arith::ConstantOp::create(
+                                 b, b.getFloatAttr(b.getBF16Type(), 0.0))),
+                             slice(packedKeys,
+                                   {{followsBatch(keyMap) ? OpFoldResult(batch)
+                                                          : b.getIndexAttr(0),
+                                     b.getIndexAttr(1)},
+                                    {b.getIndexAttr(0), sizes[1]},
+                                    part,
+                                    {b.getIndexAttr(0), sizes[3]}},
+                                   SmallVector<bool>(4, false)));
     if (packedKeys)
-      packRows(op.getKey(), keyMap, sizes[3], keyRotation,
-               op.getKeyRotationOperands(), tables, part,
+      packRows(Loop::channel, sizes[3], tables, part,
                followsHeads ? Value(ivs[1]) : Value(), packedKeys);
     if (isPaired())
       packPairs(part, ivs[2]);
     else if (packedValues)
-      packRows(op.getValue(), valueMap, valueChannels, nullptr, {}, {}, part,
-               Value(), packedValues);
+      packRows(Loop::valueChannel, valueChannels, {}, part, Value(),
+               packedValues);
   }
   for (memref::AllocOp alloc : llvm::to_vector(body->getOps<memref::AllocOp>()))
     memref::DeallocOp::create(b, alloc);
@@ -779,7 +769,7 @@ Value AttentionTiler::packedTile(Value packed, AffineMap map, Value start,
   if (findLoop(map, Loop::head))
     head = apply(b.getAffineSymbolExpr(0).floorDiv(getGroup(map)), {firstHead});
   return slice(packed,
-               {{findLoop(map, Loop::batch) ? OpFoldResult(batch) : zero, one},
+               {{followsBatch(map) ? OpFoldResult(batch) : zero, one},
                 {head, one},
                 {start, count},
                 {zero, size}},
@@ -984,7 +974,7 @@ void AttentionTiler::emitPairBlock(Value block, Value start, Value from,
     if (findLoop(map, Loop::head))
       head =
           apply(b.getAffineSymbolExpr(0).floorDiv(getGroup(map)), {firstHead});
-    return {findLoop(map, Loop::batch) ? OpFoldResult(batch) : zero, head};
+    return {followsBatch(map) ? OpFoldResult(batch) : zero, head};
   };
   auto roundUp = [&](Value x, int64_t multiple) {
     return value(
@@ -1211,14 +1201,19 @@ void AttentionTiler::run() {
     return llvm::is_contained(cast<MemRefType>(init.getType()).getShape(), 0);
   });
   std::optional<int64_t> keys = getConstantIntValue(sizeOf(Loop::key));
+  if (llvm::is_contained(cast<MemRefType>(op.getKey().getType()).getShape(),
+                         0) ||
+      llvm::is_contained(cast<MemRefType>(op.getValue().getType()).getShape(),
+                         0))
+    keys = 0;
   if (!isEmpty && keys == 0)
     emitWithoutKeys();
   if (isEmpty || keys == 0)
     return;
   chooseBlocks();
   // Read by all tasks, and kept from call to call as the memory of one task.
-  if (isPaired() || keyRotation || floatElement(op.getKey()) != type ||
-      floatElement(op.getValue()) != type) {
+  if (isPaired() || !isReadInPlace(Loop::channel) ||
+      !isReadInPlace(Loop::valueChannel)) {
     auto region = scf::ExecuteRegionOp::create(b, TypeRange(),
                                                /*no_inline=*/b.getUnitAttr());
     b.createBlock(&region.getRegion());
@@ -1257,7 +1252,9 @@ void AttentionTiler::emitTasks() {
 
 /// Whether products can be those of pairs: of bf16, in channels that are known.
 static bool canPair(AttentionOp op) {
-  auto isBF16 = [](Value value) { return floatElement(value).isBF16(); };
+  auto isBF16 = [](Value value) {
+    return getElementTypeOrSelf(value.getType()).isBF16();
+  };
   auto size = [&](OpOperand &operand, Loop loop) {
     std::optional<int64_t> dim = findLoop(op.getMap(operand), loop);
     return dim ? cast<ShapedType>(operand.get().getType()).getDimSize(*dim) : 1;

@@ -180,6 +180,33 @@ func.func @attention_of_all(%q: memref<2x4x?x16xf16>, %k: memref<2x?x16xf16>, %v
   return
 }
 
+// A cache of pages of integers.
+
+// CHECK-LABEL: @attention_of_pages
+func.func @attention_of_pages(%query: tensor<?x1x32x128xf32>, %keys: tensor<?x16x8x128xi8>, %values: tensor<?x16x8x128xi8>,
+                              %key_scales: tensor<?x16x8xf16>, %value_scales: tensor<?x16x8xf16>, %pages: tensor<?x?xi32>,
+                              %lengths: tensor<?xi32>, %key_cos: tensor<?x64xf32>, %key_sin: tensor<?x64xf32>,
+                              %empty: tensor<?x1x32x128xf32>) -> tensor<?x1x32x128xf32> {
+  // CHECK: rope.attention {indexing_maps = [{{.*}}], scale = 0.088388350000000004 : f64} ins(%{{.*}}, %{{.*}}, %{{.*}} : tensor<?x1x32x128xf32>, tensor<?x16x8x128xi8>, tensor<?x16x8x128xi8>) key_scales(%{{.*}} : tensor<?x16x8xf16>) value_scales(%{{.*}} : tensor<?x16x8xf16>) pages(%{{.*}} : tensor<?x?xi32>) lengths(%{{.*}} : tensor<?xi32>)
+  // CHECK-SAME: rotate_key(%{{.*}}, %{{.*}} : tensor<?x64xf32>, tensor<?x64xf32>) by <pairing = half, position_dims = [1]> outs(%{{.*}} : tensor<?x1x32x128xf32>)
+  %decoded = rope.attention {scale = 8.838835e-02 : f64,
+                             indexing_maps = [affine_map<(b, h, i, j, d, e) -> (b, i, h, d)>,
+                                              affine_map<(b, h, i, j, d, e) -> (j floordiv 16, j mod 16, h floordiv 4, d)>,
+                                              affine_map<(b, h, i, j, d, e) -> (j floordiv 16, j mod 16, h floordiv 4, e)>,
+                                              affine_map<(b, h, i, j, d, e) -> (j floordiv 16, j mod 16, h floordiv 4)>,
+                                              affine_map<(b, h, i, j, d, e) -> (j floordiv 16, j mod 16, h floordiv 4)>,
+                                              affine_map<(b, h, i, j, d, e) -> (b, j floordiv 16)>,
+                                              affine_map<(b, h, i, j, d, e) -> (b, i, h, e)>]}
+               ins(%query, %keys, %values : tensor<?x1x32x128xf32>, tensor<?x16x8x128xi8>, tensor<?x16x8x128xi8>)
+               key_scales(%key_scales : tensor<?x16x8xf16>) value_scales(%value_scales : tensor<?x16x8xf16>)
+               pages(%pages : tensor<?x?xi32>)
+               lengths(%lengths : tensor<?xi32>)
+               rotate_key(%key_cos, %key_sin : tensor<?x64xf32>, tensor<?x64xf32>)
+                 by <pairing = half, position_dims = [1]>
+               outs(%empty : tensor<?x1x32x128xf32>)
+  return %decoded : tensor<?x1x32x128xf32>
+}
+
 // CHECK-LABEL: @online_attention
 func.func @online_attention(%q: tensor<8x16x64xf32>, %k: tensor<8x?x64xf32>, %v: tensor<8x?x64xf32>, %acc: tensor<8x16x64xf32>,
                             %max: tensor<8x16xf32>, %sum: tensor<8x16xf32>, %scores: tensor<8x16x?xf32>,

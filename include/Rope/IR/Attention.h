@@ -29,17 +29,21 @@ enum class Loop : unsigned {
 };
 inline constexpr unsigned kNumLoops = 6;
 
-/// A dimension of an operand: `loop floordiv group`, or a dimension of size one
-/// that follows no loop.
+/// A dimension of an operand: `loop floordiv group`, `loop mod group`, or a
+/// dimension of size one that follows no loop.
 struct MapResult {
   std::optional<Loop> loop;
   int64_t group = 1;
+  bool isRemainder = false;
 };
 
 /// Nothing where `result` is of another form.
 std::optional<MapResult> matchMapResult(AffineExpr result);
 
-/// The dimension of the operand that follows `loop`.
+/// What each dimension of an operand follows.
+SmallVector<MapResult> followedLoops(AffineMap map);
+
+/// The dimension of the operand that follows `loop`, in groups or not.
 std::optional<int64_t> findLoop(AffineMap map, Loop loop);
 
 /// The number of heads that share one of the operand, 1 where it has no heads.
@@ -56,6 +60,10 @@ Value inlineScoreRegion(ImplicitLocOpBuilder &b, Region &region,
 
 /// `x` extended or truncated to `type`.
 Value toFloat(ImplicitLocOpBuilder &b, Value x, FloatType type);
+
+/// The type of the elements of query or key `x` before it is rotated: that of
+/// scores where they are integers with scales.
+FloatType loadedElement(AttentionOp op, Value x);
 
 /// A copy of `op` with other operands and result types. What mlir::clone does,
 /// which takes no empty regions.

@@ -15,10 +15,9 @@ include "Rope/IR/RopeOpBase.td"
 include "mlir/Interfaces/ControlFlowInterfaces.td"
 
 defvar Rope_attentionDeclarations = [{
-    /// The operands that have a map, in its order: query, key, value, score
-    /// operands, destinations.
+    /// The operands that have a map, in the order of the maps. See Attention.h.
     ::llvm::SmallVector<::mlir::OpOperand *> getMappedOperands();
-    /// The map of an operand, null where it has none. See Attention.h.
+    /// The map of an operand, null where it has none.
     ::mlir::AffineMap getMap(::mlir::OpOperand &operand);
     /// f64 where query, key or value are f64, else f32: the type of scores,
     /// sums and accumulators.
@@ -47,11 +46,33 @@ def Rope_AttentionOp : Rope_AttentionLikeOp<"attention",
     o[b,i,h,e] = sum_j softmax_j(s)[b,h,i,j] v[b,j,h',e]
     ```
 
-    `indexing_maps` say how query, key, value, each of the score operands and
-    each destination are indexed, in any order of dimensions, as maps of
-    `(b, h, i, j, d, e)`. Each result of a map is one of the loops; for key,
-    value and score operands also `h floordiv g`, where `g` query heads share
-    one, or 0. Loops that an operand does not have broadcast it.
+    `indexing_maps` say how query, key, value, the scales and pages (see below),
+    each of the score operands and each destination are indexed, in this order,
+    in any order of dimensions, as maps of `(b, h, i, j, d, e)`. Each result of
+    a map is one of the loops; for key, value and score operands also
+    `h floordiv g`, where `g` query heads share one, or 0. Loops that an operand
+    does not have broadcast it.
+
+    Key and value may be a cache of integers: i8, read with a sign. Each then
+    has scales, and its elements are `key * key_scales`, `value * value_scales`,
+    computed in the type of scores. The map of scales has loops of their key or
+    value, each whole, in groups (`d floordiv g`), or not at all: one scale for
+    a token and head is `(b, j, h floordiv 4)`, one for a channel
+    `(h floordiv 4, d)`, one for all `()`.
+
+    Key and value may be a cache of pages that hold `P` keys each: with `pages`,
+    whose map has `j floordiv P` and may have `b`, the index `j floordiv P` of
+    key, value and scales is not an index of theirs but is looked up in `pages`,
+    and `j mod P` is the place within the page. With `P = 1` there is no such
+    dimension. There are as many keys as pages have places:
+
+    ```
+    key[b,j,h',d] = key[pages[b, j floordiv P], j mod P, h', d]
+    ```
+
+    Pages are numbers of pages of key and value, else the behaviour is
+    undefined; those from `lengths[b]` on are not read, whatever they hold.
+    Several batches may have the same page.
 
     The region, if there is one, maps a score, the index of each of the loops
     `b`, `h`, `i`, `j`, and an element of each score operand to the score that
@@ -77,14 +98,17 @@ def Rope_AttentionOp : Rope_AttentionLikeOp<"attention",
     With `query_rotation` (`key_rotation`) the query (key) is rotated by
     `rope.apply` as it is loaded; see `#rope.rotation`. What is rotated is not
     rounded to the type it is stored in, unless matrix units of a GPU take it
-    in that type.
+    in that type. Where there are pages, tables follow the keys and not the
+    places in which they lie: the dimension `j mod P` stands for `j`, and
+    `j floordiv P` for `b`, or for `j` with `P = 1`.
 
     Rules:
     - (attention_c1) tensors and memrefs are not mixed;
-    - (attention_c2) query, key, value, sinks and destinations hold f16, bf16,
-      f32 or f64;
+    - (attention_c2) query, key, value, scales, sinks and destinations hold f16,
+      bf16, f32 or f64, key and value with scales i8;
     - (attention_c3) there is one map of the six loops for each of query, key,
-      value, score operands and destinations, with a result for each dimension;
+      value, scales, pages, score operands and destinations, with a result for
+      each dimension;
     - (attention_c4) the query's map has `i` and `d`, the key's `j` and `d`, the
       value's `j` and `e`, and else only `b` and `h`; score operands have none of
       `d` and `e`; no map has a loop twice;
@@ -103,9 +127,15 @@ def Rope_AttentionOp : Rope_AttentionLikeOp<"attention",
       obeys the rules of `rope.apply` and `rope.table`;
     - (attention_c12) the product of static sizes does not exceed 2^63 - 1
       bytes;
-    - (attention_c13) a memref destination is not an input as well.
+    - (attention_c13) a memref destination is not an input as well;
+    - (attention_c14) the map of scales has loops that their key or value has,
+      and groups of heads that are whole groups of its;
+    - (attention_c15) pages are integers, and their map has `j floordiv P` and at
+      most `b` besides; the maps of key and value then have no `b`, and
+      `j floordiv P` and, unless `P` is 1, `j mod P` in place of `j`; those of
+      scales as well, or the first of the two, or none.
 
-    Example:
+    Examples:
 
     ```mlir
     %o = rope.attention {scale = 8.838835e-02 : f64, causal,
@@ -124,12 +154,30 @@ def Rope_AttentionOp : Rope_AttentionLikeOp<"attention",
       %z = arith.mulf %y, %cap : f32
       rope.yield %z : f32
     }
+    %decoded = rope.attention {scale = 8.838835e-02 : f64,
+                               indexing_maps = [affine_map<(b, h, i, j, d, e) -> (b, i, h, d)>,
+                                                affine_map<(b, h, i, j, d, e) -> (j floordiv 16, j mod 16, h floordiv 4, d)>,
+                                                affine_map<(b, h, i, j, d, e) -> (j floordiv 16, j mod 16, h floordiv 4, e)>,
+                                                affine_map<(b, h, i, j, d, e) -> (j floordiv 16, j mod 16, h floordiv 4)>,
+                                                affine_map<(b, h, i, j, d, e) -> (j floordiv 16, j mod 16, h floordiv 4)>,
+                                                affine_map<(b, h, i, j, d, e) -> (b, j floordiv 16)>,
+                                                affine_map<(b, h, i, j, d, e) -> (b, i, h, e)>]}
+                 ins(%query, %keys, %values : tensor<?x1x32x128xf32>, tensor<?x16x8x128xi8>, tensor<?x16x8x128xi8>)
+                 key_scales(%key_scales : tensor<?x16x8xf16>) value_scales(%value_scales : tensor<?x16x8xf16>)
+                 pages(%pages : tensor<?x?xi32>)
+                 lengths(%lengths : tensor<?xi32>)
+                 rotate_key(%key_cos, %key_sin : tensor<?x64xf32>, tensor<?x64xf32>)
+                   by <pairing = half, position_dims = [1]>
+                 outs(%empty : tensor<?x1x32x128xf32>)
     ```
   }];
   let arguments = (ins
     Rope_RankedTensorOrMemRef:$query,
     Rope_RankedTensorOrMemRef:$key,
     Rope_RankedTensorOrMemRef:$value,
+    Optional<Rope_RankedTensorOrMemRef>:$key_scales,
+    Optional<Rope_RankedTensorOrMemRef>:$value_scales,
+    Optional<Rope_RankedTensorOrMemRef>:$pages,
     Variadic<Rope_RankedTensorOrMemRef>:$score_operands,
     Optional<AnyTypeOf<[AnySignlessIntegerOrIndex, AnyRankedTensor, AnyMemRef]>>:$query_offset,
     Optional<Rope_RankedTensorOrMemRef>:$lengths,
@@ -150,6 +198,9 @@ def Rope_AttentionOp : Rope_AttentionLikeOp<"attention",
     attr-dict
     `ins` `(` $query `,` $key `,` $value `:` type($query) `,` type($key) `,`
     type($value) `)`
+    (`key_scales` `(` $key_scales^ `:` type($key_scales) `)`)?
+    (`value_scales` `(` $value_scales^ `:` type($value_scales) `)`)?
+    (`pages` `(` $pages^ `:` type($pages) `)`)?
     (`score_operands` `(` $score_operands^ `:` type($score_operands) `)`)?
     (`query_offset` `(` $query_offset^ `:` type($query_offset) `)`)?
     (`lengths` `(` $lengths^ `:` type($lengths) `)`)?
@@ -162,6 +213,15 @@ def Rope_AttentionOp : Rope_AttentionLikeOp<"attention",
   }];
   let extraClassDeclaration = Rope_attentionDeclarations # [{
     ::mlir::MutableOperandRange getDpsInitsMutable() { return getInitsMutable(); }
+    /// The scales of key or value, null where it has none.
+    ::mlir::OpOperand *getScales(::mlir::OpOperand &operand);
+    /// The keys of a page, 0 where there are no pages.
+    int64_t getPageSize();
+    /// Whether `j floordiv P` of an operand is looked up in pages.
+    bool isPaged(::mlir::OpOperand &operand);
+    /// What each dimension of key or value follows once pages are looked up.
+    ::llvm::SmallVector<::mlir::rope::MapResult>
+    getLookedUpLoops(::mlir::OpOperand &operand);
   }];
 }
 
