@@ -380,11 +380,12 @@ static Loaded load(ImplicitLocOpBuilder &b, AttentionOp op, OpOperand &operand,
       sizes.insert(sizes.begin(), numBatches);
       rotation = shiftDims(rotation);
     }
-    for (auto [match, place, size] :
-         llvm::zip(llvm::reverse(loops), llvm::reverse(followedLoops(map)),
-                   llvm::reverse(sizes)))
+    SmallVector<MapResult> places = followedLoops(map);
+    size_t added = loops.size() - places.size();
+    for (auto [i, place] : llvm::enumerate(places))
       if (place.loop == Loop::key)
-        size = match.loop == Loop::key ? numKeys : numBatches;
+        sizes[added + i] =
+            loops[added + i].loop == Loop::key ? numKeys : numBatches;
   }
 
   SmallVector<AffineExpr> results;

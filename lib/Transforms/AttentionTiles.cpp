@@ -406,7 +406,11 @@ void AttentionTiles::dequantize(Run run) {
     });
     dims.push_back(b.getAffineDimExpr(same - loops.begin()));
   }
-  Value scales = slice(run.scales->get(), placesOf(run, *run.scales), isOne);
+  SmallVector<Part> places = placesOf(run, *run.scales);
+  for (auto [place, one] : llvm::zip(places, isOne))
+    if (one)
+      place.size = b.getIndexAttr(1);
+  Value scales = slice(run.scales->get(), places, isOne);
   AffineMap identity = b.getMultiDimIdentityMap(loops.size());
   generic({sourceOf(run), scales},
           {identity, AffineMap::get(loops.size(), 0, dims, b.getContext())},

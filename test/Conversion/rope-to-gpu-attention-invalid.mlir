@@ -48,3 +48,33 @@ func.func @region(%x: memref<?x8xf32>, %n: i128, %o: memref<?x8xf32>) {
   }
   return
 }
+
+// -----
+
+#x = affine_map<(b, h, i, j, d, e) -> (i, d)>
+#k = affine_map<(b, h, i, j, d, e) -> (j floordiv 4, j mod 4, d)>
+#v = affine_map<(b, h, i, j, d, e) -> (j floordiv 4, j mod 4, e)>
+#p = affine_map<(b, h, i, j, d, e) -> (j floordiv 4)>
+#o = affine_map<(b, h, i, j, d, e) -> (i, e)>
+
+func.func @pages(%x: memref<?x8xf32>, %k: memref<?x4x8xf32>, %p: memref<?xi32>, %o: memref<?x8xf32>) {
+  // expected-error @+1 {{attention to pages or to integers with scales is not lowered to GPUs}}
+  rope.attention {indexing_maps = [#x, #k, #v, #p, #o]}
+    ins(%x, %k, %k : memref<?x8xf32>, memref<?x4x8xf32>, memref<?x4x8xf32>) pages(%p : memref<?xi32>) outs(%o : memref<?x8xf32>)
+  return
+}
+
+// -----
+
+#x = affine_map<(b, h, i, j, d, e) -> (i, d)>
+#k = affine_map<(b, h, i, j, d, e) -> (j, d)>
+#v = affine_map<(b, h, i, j, d, e) -> (j, e)>
+#s = affine_map<(b, h, i, j, d, e) -> (j)>
+#o = affine_map<(b, h, i, j, d, e) -> (i, e)>
+
+func.func @integers(%x: memref<?x8xf32>, %v: memref<?x8xi8>, %s: memref<?xf32>, %o: memref<?x8xf32>) {
+  // expected-error @+1 {{attention to pages or to integers with scales is not lowered to GPUs}}
+  rope.attention {indexing_maps = [#x, #k, #v, #s, #o]}
+    ins(%x, %x, %v : memref<?x8xf32>, memref<?x8xf32>, memref<?x8xi8>) value_scales(%s : memref<?xf32>) outs(%o : memref<?x8xf32>)
+  return
+}

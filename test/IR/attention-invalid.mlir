@@ -195,7 +195,7 @@ func.func @attention_c6_no_channels(%q: tensor<4x0xf32>, %k: tensor<6x0xf32>, %v
 
 func.func @attention_c7_no_destination(%q: tensor<4x8xf32>, %k: tensor<6x8xf32>) {
   // expected-error @below {{(attention_c7) expected one or two destinations, but got 0}}
-  "rope.attention"(%q, %k, %k) <{indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>, affine_map<(b, h, i, j, d, e) -> (j, e)>], operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 0, 0>}> ({}) : (tensor<4x8xf32>, tensor<6x8xf32>, tensor<6x8xf32>) -> ()
+  "rope.attention"(%q, %k, %k) <{indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>, affine_map<(b, h, i, j, d, e) -> (j, e)>], operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0>}> ({}) : (tensor<4x8xf32>, tensor<6x8xf32>, tensor<6x8xf32>) -> ()
   return
 }
 
@@ -499,5 +499,276 @@ func.func @online_attention_c10_twice(%q: memref<4x8xf32>, %k: memref<6x8xf32>, 
   rope.online_attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>, affine_map<(b, h, i, j, d, e) -> (j, e)>, affine_map<(b, h, i, j, d, e) -> (i, e)>, affine_map<(b, h, i, j, d, e) -> (i)>, affine_map<(b, h, i, j, d, e) -> (i)>, affine_map<(b, h, i, j, d, e) -> (i, j)>, affine_map<(b, h, i, j, d, e) -> (i)>]}
     ins(%q, %k, %v : memref<4x8xf32>, memref<6x8xf32>, memref<6x8xf32>)
     outs(%acc, %max, %max, %scores, %correction : memref<4x8xf32>, memref<4xf32>, memref<4xf32>, memref<4x6xf32>, memref<4xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c2_floats_with_scales(%q: tensor<4x8xf32>, %k: tensor<6x8xf32>, %v: tensor<6x8xf32>, %o: tensor<4x8xf32>, %s: tensor<6xf32>) {
+  // expected-error @below {{(attention_c2) expected elements of i8, which have scales, but got 'tensor<6x8xf32>'}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>, affine_map<(b, h, i, j, d, e) -> (j, e)>, affine_map<(b, h, i, j, d, e) -> (j)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<6x8xf32>, tensor<6x8xf32>) key_scales(%s : tensor<6xf32>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c2_unsigned(%q: tensor<4x8xf32>, %k: tensor<6x8xui8>, %v: tensor<6x8xf32>, %o: tensor<4x8xf32>, %s: tensor<6xf32>) {
+  // expected-error @below {{(attention_c2) expected elements of i8, which have scales, but got 'tensor<6x8xui8>'}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>, affine_map<(b, h, i, j, d, e) -> (j, e)>, affine_map<(b, h, i, j, d, e) -> (j)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<6x8xui8>, tensor<6x8xf32>) key_scales(%s : tensor<6xf32>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c2_value(%q: tensor<4x8xf32>, %k: tensor<6x8xi8>, %v: tensor<6x8xi8>, %o: tensor<4x8xf32>, %s: tensor<6xf32>) {
+  // expected-error @below {{(attention_c2) expected elements of f16, bf16, f32 or f64, but got 'tensor<6x8xi8>'}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>, affine_map<(b, h, i, j, d, e) -> (j, e)>, affine_map<(b, h, i, j, d, e) -> (j)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<6x8xi8>, tensor<6x8xi8>) key_scales(%s : tensor<6xf32>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c2_integer_scales(%q: tensor<4x8xf32>, %k: tensor<6x8xi8>, %v: tensor<6x8xf32>, %o: tensor<4x8xf32>, %s: tensor<6xi8>) {
+  // expected-error @below {{(attention_c2) expected elements of f16, bf16, f32 or f64, but got 'tensor<6xi8>'}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>, affine_map<(b, h, i, j, d, e) -> (j, e)>, affine_map<(b, h, i, j, d, e) -> (j)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<6x8xi8>, tensor<6x8xf32>) key_scales(%s : tensor<6xi8>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c4_remainder(%q: tensor<4x8xf32>, %k: tensor<6x8xf32>, %v: tensor<6x8xf32>, %o: tensor<4x8xf32>) {
+  // expected-error @below {{(attention_c4) expected the map of the key to have j, d, and to have at most b, h besides, each once, but got (d0, d1, d2, d3, d4, d5) -> (d3, d4 mod 8): 'd4 mod 8' is none of them}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d mod 8)>, affine_map<(b, h, i, j, d, e) -> (j, e)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<6x8xf32>, tensor<6x8xf32>) 
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c4_group_of_keys(%q: tensor<4x8xf32>, %k: tensor<6x8xf32>, %v: tensor<6x8xf32>, %o: tensor<4x8xf32>) {
+  // expected-error @below {{(attention_c4) expected the map of the key to have j, d, and to have at most b, h besides, each once, but got (d0, d1, d2, d3, d4, d5) -> (d3 floordiv 2, d4): 'd3 floordiv 2' is none of them}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, d)>, affine_map<(b, h, i, j, d, e) -> (j, e)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<6x8xf32>, tensor<6x8xf32>) 
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c6_scales(%q: tensor<4x8xf32>, %k: tensor<6x8xi8>, %v: tensor<6x8xf32>, %o: tensor<4x8xf32>, %s: tensor<5xf32>) {
+  // expected-error @below {{(attention_c6) expected size 5 of loop j in dimension 0 of 'tensor<6x8xf32>', but got 6}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>, affine_map<(b, h, i, j, d, e) -> (j, e)>, affine_map<(b, h, i, j, d, e) -> (j)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<6x8xi8>, tensor<6x8xf32>) key_scales(%s : tensor<5xf32>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c6_groups_of_scales(%q: tensor<4x8xf32>, %k: tensor<6x8xi8>, %v: tensor<6x8xf32>, %o: tensor<4x8xf32>, %s: tensor<3xf32>) {
+  // expected-error @below {{(attention_c6) expected size 12 of loop d in dimension 1 of 'tensor<6x8xi8>', but got 8}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>, affine_map<(b, h, i, j, d, e) -> (j, e)>, affine_map<(b, h, i, j, d, e) -> (d floordiv 4)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<6x8xi8>, tensor<6x8xf32>) key_scales(%s : tensor<3xf32>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c6_places(%q: tensor<4x8xf32>, %k: tensor<5x3x8xf32>, %v: tensor<5x2x8xf32>, %o: tensor<4x8xf32>, %p: tensor<3xi32>) {
+  // expected-error @below {{(attention_c6) expected size 2 of dimension 1 of 'tensor<5x3x8xf32>', whose map has j mod 2 there}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, e)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<5x3x8xf32>, tensor<5x2x8xf32>) pages(%p : tensor<3xi32>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c11_places(%q: tensor<4x8xf32>, %k: tensor<5x2x8xf32>, %v: tensor<5x2x8xf32>, %o: tensor<4x8xf32>, %p: tensor<3xi32>, %c: tensor<2x4xf32>) {
+  // expected-error @below {{(attention_c11) expected a valid rotation of the key: (apply_c6) expected size 6 of dimension 1 of 'x' in dimension 0 of the tables, but got 2}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, e)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<5x2x8xf32>, tensor<5x2x8xf32>) pages(%p : tensor<3xi32>)
+    rotate_key(%c, %c : tensor<2x4xf32>, tensor<2x4xf32>) by <pairing = half, position_dims = [1]>
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c14_other_loop(%q: tensor<4x8xf32>, %k: tensor<6x8xi8>, %v: tensor<6x8xf32>, %o: tensor<4x8xf32>, %s: tensor<1x6xf32>) {
+  // expected-error @below {{(attention_c14) expected the map of scales to have loops of their key or value, each once, but got (d0, d1, d2, d3, d4, d5) -> (d0, d3) for (d0, d1, d2, d3, d4, d5) -> (d3, d4)}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>, affine_map<(b, h, i, j, d, e) -> (j, e)>, affine_map<(b, h, i, j, d, e) -> (b, j)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<6x8xi8>, tensor<6x8xf32>) key_scales(%s : tensor<1x6xf32>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c14_twice(%q: tensor<4x8xf32>, %k: tensor<6x8xi8>, %v: tensor<6x8xf32>, %o: tensor<4x8xf32>, %s: tensor<6x6xf32>) {
+  // expected-error @below {{(attention_c14) expected the map of scales to have loops of their key or value, each once, but got (d0, d1, d2, d3, d4, d5) -> (d3, d3) for (d0, d1, d2, d3, d4, d5) -> (d3, d4)}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>, affine_map<(b, h, i, j, d, e) -> (j, e)>, affine_map<(b, h, i, j, d, e) -> (j, j)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<6x8xi8>, tensor<6x8xf32>) key_scales(%s : tensor<6x6xf32>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c14_query(%q: tensor<4x8xf32>, %k: tensor<6x8xi8>, %v: tensor<6x8xf32>, %o: tensor<4x8xf32>, %s: tensor<4xf32>) {
+  // expected-error @below {{(attention_c14) expected the map of scales to have loops of their key or value, each once, but got (d0, d1, d2, d3, d4, d5) -> (d2) for (d0, d1, d2, d3, d4, d5) -> (d3, d4)}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>, affine_map<(b, h, i, j, d, e) -> (j, e)>, affine_map<(b, h, i, j, d, e) -> (i)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<6x8xi8>, tensor<6x8xf32>) key_scales(%s : tensor<4xf32>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c14_remainder(%q: tensor<4x8xf32>, %k: tensor<6x8xi8>, %v: tensor<6x8xf32>, %o: tensor<4x8xf32>, %s: tensor<2xf32>) {
+  // expected-error @below {{(attention_c14) expected the map of scales to have loops of their key or value, each once, but got (d0, d1, d2, d3, d4, d5) -> (d3 mod 2) for (d0, d1, d2, d3, d4, d5) -> (d3, d4)}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>, affine_map<(b, h, i, j, d, e) -> (j, e)>, affine_map<(b, h, i, j, d, e) -> (j mod 2)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<6x8xi8>, tensor<6x8xf32>) key_scales(%s : tensor<2xf32>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c14_heads(%q: tensor<8x4x8xf32>, %k: tensor<2x6x8xi8>, %v: tensor<2x6x8xf32>, %o: tensor<8x4x8xf32>, %s: tensor<4xf32>) {
+  // expected-error @below {{(attention_c14) expected the map of scales to have loops of their key or value, each once, but got (d0, d1, d2, d3, d4, d5) -> (d1 floordiv 2) for (d0, d1, d2, d3, d4, d5) -> (d1 floordiv 4, d3, d4): heads are in groups of 4}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (h, i, d)>, affine_map<(b, h, i, j, d, e) -> (h floordiv 4, j, d)>, affine_map<(b, h, i, j, d, e) -> (h floordiv 4, j, e)>, affine_map<(b, h, i, j, d, e) -> (h floordiv 2)>, affine_map<(b, h, i, j, d, e) -> (h, i, e)>]}
+    ins(%q, %k, %v : tensor<8x4x8xf32>, tensor<2x6x8xi8>, tensor<2x6x8xf32>) key_scales(%s : tensor<4xf32>)
+    outs(%o : tensor<8x4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c15_floats(%q: tensor<4x8xf32>, %k: tensor<5x2x8xf32>, %v: tensor<5x2x8xf32>, %o: tensor<4x8xf32>, %p: tensor<3xf32>) {
+  // expected-error @below {{(attention_c15) expected 'pages' of integers, but got 'tensor<3xf32>'}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, e)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<5x2x8xf32>, tensor<5x2x8xf32>) pages(%p : tensor<3xf32>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c15_no_key(%q: tensor<4x8xf32>, %k: tensor<5x2x8xf32>, %v: tensor<5x2x8xf32>, %o: tensor<4x8xf32>, %p: tensor<1xi32>) {
+  // expected-error @below {{(attention_c15) expected the map of 'pages' to have j floordiv P and at most b besides}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, e)>, affine_map<(b, h, i, j, d, e) -> (b)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<5x2x8xf32>, tensor<5x2x8xf32>) pages(%p : tensor<1xi32>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c15_remainder(%q: tensor<4x8xf32>, %k: tensor<5x2x8xf32>, %v: tensor<5x2x8xf32>, %o: tensor<4x8xf32>, %p: tensor<2xi32>) {
+  // expected-error @below {{(attention_c15) expected the map of 'pages' to have j floordiv P and at most b besides}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, e)>, affine_map<(b, h, i, j, d, e) -> (j mod 2)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<5x2x8xf32>, tensor<5x2x8xf32>) pages(%p : tensor<2xi32>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c15_head(%q: tensor<4x8xf32>, %k: tensor<5x2x8xf32>, %v: tensor<5x2x8xf32>, %o: tensor<4x8xf32>, %p: tensor<1x3xi32>) {
+  // expected-error @below {{(attention_c15) expected the map of 'pages' to have j floordiv P and at most b besides}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, e)>, affine_map<(b, h, i, j, d, e) -> (h, j floordiv 2)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<5x2x8xf32>, tensor<5x2x8xf32>) pages(%p : tensor<1x3xi32>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c15_batch_twice(%q: tensor<4x8xf32>, %k: tensor<5x2x8xf32>, %v: tensor<5x2x8xf32>, %o: tensor<4x8xf32>, %p: tensor<1x1x3xi32>) {
+  // expected-error @below {{(attention_c15) expected the map of 'pages' to have j floordiv P and at most b besides}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, e)>, affine_map<(b, h, i, j, d, e) -> (b, b, j floordiv 2)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<5x2x8xf32>, tensor<5x2x8xf32>) pages(%p : tensor<1x1x3xi32>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c15_whole_keys(%q: tensor<4x8xf32>, %k: tensor<6x8xf32>, %v: tensor<5x2x8xf32>, %o: tensor<4x8xf32>, %p: tensor<3xi32>) {
+  // expected-error @below {{(attention_c15) expected the map of key and value to have j floordiv 2 and j mod 2 in place of j, and not b, but got}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, e)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<6x8xf32>, tensor<5x2x8xf32>) pages(%p : tensor<3xi32>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c15_no_places(%q: tensor<4x8xf32>, %k: tensor<6x8xf32>, %v: tensor<5x2x8xf32>, %o: tensor<4x8xf32>, %p: tensor<3xi32>) {
+  // expected-error @below {{(attention_c15) expected the map of key and value to have j floordiv 2 and j mod 2 in place of j, and not b, but got}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, e)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<6x8xf32>, tensor<5x2x8xf32>) pages(%p : tensor<3xi32>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c15_other_pages(%q: tensor<4x8xf32>, %k: tensor<5x3x8xf32>, %v: tensor<5x2x8xf32>, %o: tensor<4x8xf32>, %p: tensor<3xi32>) {
+  // expected-error @below {{(attention_c15) expected the map of key and value to have j floordiv 2 and j mod 2 in place of j, and not b, but got}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 3, j mod 3, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, e)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<5x3x8xf32>, tensor<5x2x8xf32>) pages(%p : tensor<3xi32>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c15_places_twice(%q: tensor<4x8xf32>, %k: tensor<5x2x2x8xf32>, %v: tensor<5x2x8xf32>, %o: tensor<4x8xf32>, %p: tensor<3xi32>) {
+  // expected-error @below {{(attention_c15) expected the map of key and value to have j floordiv 2 and j mod 2 in place of j, and not b, but got}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, j mod 2, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, e)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<5x2x2x8xf32>, tensor<5x2x8xf32>) pages(%p : tensor<3xi32>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c15_of_batch(%q: tensor<4x8xf32>, %k: tensor<1x5x2x8xf32>, %v: tensor<5x2x8xf32>, %o: tensor<4x8xf32>, %p: tensor<3xi32>) {
+  // expected-error @below {{(attention_c15) expected the map of key and value to have j floordiv 2 and j mod 2 in place of j, and not b, but got}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (b, j floordiv 2, j mod 2, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, e)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<1x5x2x8xf32>, tensor<5x2x8xf32>) pages(%p : tensor<3xi32>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c15_scales(%q: tensor<4x8xf32>, %k: tensor<5x2x8xi8>, %v: tensor<5x2x8xf32>, %o: tensor<4x8xf32>, %p: tensor<3xi32>, %s: tensor<6xf32>) {
+  // expected-error @below {{(attention_c15) expected the map of scales to have j floordiv 2 and j mod 2 in place of j, and not b, but got}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, e)>, affine_map<(b, h, i, j, d, e) -> (j)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<5x2x8xi8>, tensor<5x2x8xf32>) key_scales(%s : tensor<6xf32>) pages(%p : tensor<3xi32>)
+    outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c15_places_of_scales(%q: tensor<4x8xf32>, %k: tensor<5x2x8xi8>, %v: tensor<5x2x8xf32>, %o: tensor<4x8xf32>, %p: tensor<3xi32>, %s: tensor<2xf32>) {
+  // expected-error @below {{(attention_c15) expected the map of scales to have j floordiv 2 and j mod 2 in place of j, and not b, but got}}
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, e)>, affine_map<(b, h, i, j, d, e) -> (j mod 2)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %v : tensor<4x8xf32>, tensor<5x2x8xi8>, tensor<5x2x8xf32>) key_scales(%s : tensor<2xf32>) pages(%p : tensor<3xi32>)
+    outs(%o : tensor<4x8xf32>)
   return
 }

@@ -147,15 +147,15 @@ class Cache:
     %t = arith.addf %s, {"%w" if wide == "f64" else "%m"} : {wide}
     rope.yield %t : {wide}
   }}"""
-        dynamic = "" if self.static else "%b, %i"
+        dynamic = "" if self.static else "%batches, %queries"
         newline = "\n    "
         return f"""
 func.func @{self.name}({', '.join(arguments)}) -> {o} {{
   {first}
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
-  %b = tensor.dim %query, %c0 : {q}
-  %i = tensor.dim %query, %c1 : {q}
+  %batches = tensor.dim %query, %c0 : {q}
+  %queries = tensor.dim %query, %c1 : {q}
   %init = tensor.empty({dynamic}) : {o}
   %r = rope.attention {{{', '.join(attributes)}}}
     ins(%query, %key, %value : {q}, {types["key"]}, {types["value"]})
@@ -244,7 +244,8 @@ func.func @{self.name}({', '.join(arguments)}) -> {o} {{
             arguments.append(lengths)
         if self.rotate:
             shape = [sizes[loop] for loop in self.follows.split(", ")]
-            positions = rng.integers(0, 1 << 17, shape)
+            # Frequencies are rounded to f64 here.
+            positions = rng.integers(0, 1 << (6 if self.accumulate == "f64" else 17), shape)
             pairs = self.channels // 2
             angles = positions[..., None] * 1e4 ** (-np.arange(pairs) / pairs)
             cos, sin = np.cos(angles), np.sin(angles)
@@ -327,7 +328,7 @@ CASES = [
     Cache("pages_one_head", key="j floordiv 16, j mod 16, d", value="j floordiv 16, j mod 16, e", pages="b, j floordiv 16",
           rotate="angles"),
     Cache("integers", **plain(**integers(TOKEN, TOKEN, lengths=True))),
-    *(Cache(f"integers_{scale}", **plain(**integers(TOKEN, TOKEN, scale_type=scale))) for scale in ("f16", "bf16", "f64")),
+    *(Cache(f"integers_scales_{scale}", **plain(**integers(TOKEN, TOKEN, scale_type=scale))) for scale in ("f16", "bf16", "f64")),
     Cache("integers_bf16", **plain(**integers(TOKEN, TOKEN, query_type="bf16", causal=True))),
     Cache("integers_heads", **plain(**integers("h floordiv 2", "h floordiv 4"))),
     Cache("integers_channels", **plain(**integers("h floordiv 2, d", "b, e"))),
