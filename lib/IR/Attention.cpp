@@ -430,6 +430,9 @@ void AttentionOp::getEffects(
 }
 
 Speculation::Speculatability AttentionOp::getSpeculatability() {
+  // Pages may be valid only where the operation is reached.
+  if (getPages())
+    return Speculation::NotSpeculatable;
   return speculatability(*this);
 }
 

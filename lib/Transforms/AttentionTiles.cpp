@@ -339,8 +339,9 @@ Value AttentionTiles::openRuns(Run &run, Loop loop, int64_t size) {
   b.setInsertionPointToStart(runs.getBody());
   Value number = runs.getInductionVar();
   Value first = arith::MulIOp::create(b, number, constant(size));
-  if (size == 1 || loop == run.inner) {
-    // Channels are whole groups.
+  // Channels are whole groups, which vectors like to know.
+  std::optional<int64_t> known = getConstantIntValue(part.size);
+  if (size == 1 || (loop == run.inner && known && *known % size == 0)) {
     part = {first, b.getIndexAttr(size)};
   } else {
     Value start = max(from, first);

@@ -7,10 +7,12 @@
 //
 // The rules that verifiers check for static sizes, as assertions for sizes that
 // are known only at run time. Inserted by -generate-runtime-verification. So is
-// what tensor.insert_slice needs, by which rows go into a cache.
+// what tensor.insert_slice needs, by which rows go into a cache, and that pages
+// of a cache are there.
 //
 //===----------------------------------------------------------------------===//
 
+#include "Rope/IR/Attention.h"
 #include "Rope/IR/RopeOps.h"
 #include "Rope/IR/SizeRules.h"
 #include "Rope/Transforms/Passes.h"
@@ -18,6 +20,7 @@
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "mlir/Interfaces/RuntimeVerifiableOpInterface.h"
@@ -42,6 +45,57 @@ static Value evaluate(ImplicitLocOpBuilder &b, const rope::Size &size) {
   return result;
 }
 
+static Value sizeOf(ImplicitLocOpBuilder &b, Value value, int64_t dim) {
+  return evaluate(b, {value, dim});
+}
+
+static Value load(ImplicitLocOpBuilder &b, Value from, ValueRange indices) {
+  Value x = isa<TensorType>(from.getType())
+                ? Value(tensor::ExtractOp::create(b, from, indices))
+                : Value(memref::LoadOp::create(b, from, indices));
+  return b.createOrFold<arith::IndexCastOp>(b.getIndexType(), x);
+}
+
+/// Asserts that pages with keys are pages of all that is looked up.
+static void verifyPages(ImplicitLocOpBuilder &b, AttentionOp op,
+                        StringRef message) {
+  OpOperand &pages = op.getPagesMutable()[0];
+  AffineMap map = op.getMap(pages);
+  std::optional<int64_t> batch = findLoop(map, Loop::batch);
+  Value zero = arith::ConstantIndexOp::create(b, 0);
+  Value one = arith::ConstantIndexOp::create(b, 1);
+  Value count = sizeOf(b, pages.get(), *findLoop(map, Loop::key));
+  SmallVector<Value> bounds;
+  for (OpOperand *operand : op.getMappedOperands())
+    if (std::optional<int64_t> dim = findLoop(op.getMap(*operand), Loop::key);
+        dim && op.isPaged(*operand))
+      bounds.push_back(sizeOf(b, operand->get(), *dim));
+  Value batches = op.getLengths() ? sizeOf(b, op.getLengths(), 0)
+                  : batch         ? sizeOf(b, pages.get(), *batch)
+                                  : one;
+  OpBuilder::InsertionGuard guard(b);
+  auto ofBatch = scf::ForOp::create(b, zero, batches, one);
+  b.setInsertionPointToStart(ofBatch.getBody());
+  if (op.getLengths()) {
+    Value size = arith::ConstantIndexOp::create(b, op.getPageSize());
+    Value length = load(b, op.getLengths(), ofBatch.getInductionVar());
+    count = arith::MinSIOp::create(b, count,
+                                   arith::CeilDivSIOp::create(b, length, size));
+  }
+  auto ofPage = scf::ForOp::create(b, zero, count, one);
+  b.setInsertionPointToStart(ofPage.getBody());
+  SmallVector<Value> indices;
+  for (const MapResult &match : followedLoops(map))
+    indices.push_back(match.loop == Loop::batch ? ofBatch.getInductionVar()
+                                                : ofPage.getInductionVar());
+  Value page = load(b, pages.get(), indices);
+  // What is negative is large without a sign.
+  for (Value bound : bounds)
+    cf::AssertOp::create(
+        b, arith::CmpIOp::create(b, arith::CmpIPredicate::ult, page, bound),
+        message);
+}
+
 namespace {
 /// Asserts each rule about sizes.
 template <typename OpTy>
@@ -58,6 +112,11 @@ struct VerifySizes
           evaluate(b, rule.lhs), evaluate(b, rule.rhs));
       cf::AssertOp::create(b, holds, generateMessage(op, rule.message));
     }
+    if (auto attention = dyn_cast<AttentionOp>(op))
+      if (attention.getPages())
+        verifyPages(b, attention,
+                    generateMessage(op, "expected 'pages' to be numbers of "
+                                        "pages of all that is looked up"));
   }
 };
 
@@ -115,7 +174,7 @@ void rope::registerRuntimeVerifiableOpInterfaceExternalModels(
     OnlineAttentionOp::attachInterface<VerifySizes<OnlineAttentionOp>>(
         *context);
     // What the checks are made of.
-    context->loadDialect<cf::ControlFlowDialect>();
+    context->loadDialect<cf::ControlFlowDialect, scf::SCFDialect>();
   });
   registry.addExtension(+[](MLIRContext *context, tensor::TensorDialect *) {
     tensor::InsertSliceOp::attachInterface<VerifyInsertSlice>(*context);

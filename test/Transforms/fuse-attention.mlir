@@ -781,3 +781,23 @@ func.func @destination(%q: tensor<4x8x16xf32>, %kt: tensor<4x16x8xf32>, %v: tens
   %a = linalg.batch_matmul ins(%w, %v : tensor<4x8x8xf32>, tensor<4x8x16xf32>) outs(%fx : tensor<4x8x16xf32>) -> tensor<4x8x16xf32>
   return %a : tensor<4x8x16xf32>
 }
+
+// -----
+
+// What lies in pages is rotated for other positions than keys are.
+
+// CHECK-LABEL: @pages(
+// CHECK: rope.apply
+// CHECK: rope.attention
+// CHECK-NOT: rotate_key
+// REMARK: [Missed] left | Category:rope-fuse-attention | Function=pages | {{.*}}it rotates places in pages, where the attention rotates keys
+#q = affine_map<(b, h, i, j, d, e) -> (b, i, h, d)>
+#k = affine_map<(b, h, i, j, d, e) -> (j floordiv 4, j mod 4, h, d)>
+#v = affine_map<(b, h, i, j, d, e) -> (j floordiv 4, j mod 4, h, e)>
+#p = affine_map<(b, h, i, j, d, e) -> (b, j floordiv 4)>
+#o = affine_map<(b, h, i, j, d, e) -> (b, i, h, e)>
+func.func @pages(%q: tensor<1x8x4x16xf32>, %k: tensor<8x4x4x16xf32>, %c: tensor<4x8xf32>, %s: tensor<4x8xf32>, %p: tensor<1x4xi32>, %init: tensor<1x8x4x16xf32>) -> tensor<1x8x4x16xf32> {
+  %rk = rope.apply ins(%k, %c, %s : tensor<8x4x4x16xf32>, tensor<4x8xf32>, tensor<4x8xf32>) outs(%k : tensor<8x4x4x16xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 1>}
+  %a = rope.attention {indexing_maps = [#q, #k, #v, #p, #o]} ins(%q, %rk, %k : tensor<1x8x4x16xf32>, tensor<8x4x4x16xf32>, tensor<8x4x4x16xf32>) pages(%p : tensor<1x4xi32>) outs(%init : tensor<1x8x4x16xf32>)
+  return %a : tensor<1x8x4x16xf32>
+}

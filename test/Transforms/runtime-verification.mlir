@@ -6,6 +6,11 @@
 // RUN: sed s/c_size_bounds/other/ %t.mlir > %t.unchecked.mlir
 // RUN: not --crash rope-run %t.unchecked.mlir --function=apply --input=2x3xf32=1 --input=2x2xf32=1 --input=2x2xf32=0 \
 // RUN:   --input=2x3xf32=0 2>&1 | FileCheck %s --check-prefix=FAILS
+// Pages of what is looked up: 1 is none of them, but no key is there.
+// RUN: rope-run %t.mlir --function=pages --input=1x4xf32=1 --input=1x2x4xf32=1 --input=2xi32=0,1 --input=1xi32=2 \
+// RUN:   --input=1x4xf32=0 | FileCheck %s --check-prefix=PAGES
+// RUN: not --crash rope-run %t.mlir --function=pages --input=1x4xf32=1 --input=1x2x4xf32=1 --input=2xi32=0,1 \
+// RUN:   --input=1xi32=3 --input=1x4xf32=0 2>&1 | FileCheck %s --check-prefix=NOPAGE
 
 // Sizes that are known only at run time are asserted, by the rule's label.
 
@@ -63,4 +68,33 @@ func.func @static(%x: memref<5x8xf32>, %cos: memref<5x4xf32>, %sin: memref<5x4xf
 func.func @insert(%x: tensor<1x4xf32>, %c: tensor<8x8xf32>, %i: index) -> tensor<8x8xf32> {
   %r = tensor.insert_slice %x into %c[7, %i] [1, 4] [1, 2] : tensor<1x4xf32> into tensor<8x8xf32>
   return %r : tensor<8x8xf32>
+}
+
+// CHECK-LABEL: func @rotated_pages
+// CHECK: cf.assert {{.*}}(attention_c11) expected a valid rotation of the key: (apply_c6)
+// CHECK: scf.for
+// CHECK: scf.for
+// CHECK: %[[PAGE:.*]] = arith.index_cast %{{.*}} : i32 to index
+// CHECK: %[[ISPAGE:.*]] = arith.cmpi ult, %[[PAGE]], %{{.*}} : index
+// CHECK-NEXT: cf.assert %[[ISPAGE]], {{.*}}expected 'pages' to be numbers of pages of all that is looked up
+// CHECK: rope.attention
+func.func @rotated_pages(%q: tensor<?x4xf32>, %k: tensor<?x2x4xf32>, %p: tensor<?xi32>, %c: tensor<?x2xf32>, %o: tensor<?x4xf32>) -> tensor<?x4xf32> {
+  %r = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, d)>,
+                                        affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, e)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2)>,
+                                        affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+         ins(%q, %k, %k : tensor<?x4xf32>, tensor<?x2x4xf32>, tensor<?x2x4xf32>) pages(%p : tensor<?xi32>)
+         rotate_key(%c, %c : tensor<?x2xf32>, tensor<?x2xf32>) by <pairing = half, position_dims = [1]>
+         outs(%o : tensor<?x4xf32>)
+  return %r : tensor<?x4xf32>
+}
+
+// PAGES: 1x4xf32
+// NOPAGE: expected 'pages' to be numbers of pages of all that is looked up
+func.func @pages(%q: memref<?x4xf32>, %k: memref<?x2x4xf32>, %p: memref<?xi32>, %l: memref<1xi32>, %o: memref<?x4xf32>) {
+  rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, d)>,
+                                   affine_map<(b, h, i, j, d, e) -> (j floordiv 2, j mod 2, e)>, affine_map<(b, h, i, j, d, e) -> (j floordiv 2)>,
+                                   affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+    ins(%q, %k, %k : memref<?x4xf32>, memref<?x2x4xf32>, memref<?x2x4xf32>) pages(%p : memref<?xi32>) lengths(%l : memref<1xi32>)
+    outs(%o : memref<?x4xf32>)
+  return
 }

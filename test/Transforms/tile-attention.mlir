@@ -189,3 +189,47 @@ func.func @unknown_but_one(%x: memref<?x8xf32>, %m: memref<?x?xf32>, %o: memref<
   }
   return
 }
+
+// -----
+
+#q = affine_map<(b, h, i, j, d, e) -> (b, i, h, d)>
+#k = affine_map<(b, h, i, j, d, e) -> (j floordiv 16, j mod 16, h floordiv 4, d)>
+#v = affine_map<(b, h, i, j, d, e) -> (j floordiv 16, j mod 16, h floordiv 4, e)>
+#s = affine_map<(b, h, i, j, d, e) -> (j floordiv 16, j mod 16, h floordiv 4)>
+#p = affine_map<(b, h, i, j, d, e) -> (b, j floordiv 16)>
+#o = affine_map<(b, h, i, j, d, e) -> (b, i, h, e)>
+
+// A page is looked up once for all its keys in a tile; these are multiplied with
+// their scales and rotated in place.
+
+// CHECK-LABEL: @pages(
+// CHECK-SAME: %[[K:[a-z0-9]+]]: memref<?x16x8x64xi8>, %[[V:[a-z0-9]+]]: memref<?x16x8x64xf32>, %{{.*}}: memref<?x16x8xf16>, %[[P:[a-z0-9]+]]: memref<?x?xi32>
+// CHECK: scf.parallel
+// CHECK: scf.for
+// CHECK: scf.for
+// CHECK: scf.for %[[NUMBER:.*]] =
+// CHECK: memref.load %[[P]][%{{.*}}, %[[NUMBER]]]
+// CHECK: %[[PAGE:.*]] = arith.index_cast
+// CHECK: memref.subview %[[K]][%[[PAGE]], %{{.*}}, %{{.*}}, 0] [1, %{{.*}}, 1, 64] [1, 1, 1, 1]
+// CHECK: linalg.generic
+// CHECK: arith.sitofp %{{.*}} : i8 to f32
+// CHECK: rope.apply ins(%[[KEYS:.*]], %{{.*}}, %{{.*}} : {{.*}}) outs(%[[KEYS]] :
+// CHECK: scf.for %[[NUMBER:.*]] =
+// CHECK: memref.load %[[P]][%{{.*}}, %[[NUMBER]]]
+// CHECK: %[[PAGE:.*]] = arith.index_cast
+// CHECK: memref.subview %[[V]][%[[PAGE]], %{{.*}}, %{{.*}}, 0] [1, %{{.*}}, 1, 64] [1, 1, 1, 1]
+// CHECK: linalg.generic
+// CHECK: scf.for
+// CHECK: rope.online_attention
+
+// LINALG-LABEL: @pages(
+// LINALG-NOT: rope.
+func.func @pages(%q: memref<?x1x32x64xf32>, %k: memref<?x16x8x64xi8>, %v: memref<?x16x8x64xf32>, %s: memref<?x16x8xf16>,
+                 %p: memref<?x?xi32>, %l: memref<?xi32>, %c: memref<?x32xf32>, %o: memref<?x1x32x64xf32>) {
+  rope.attention {indexing_maps = [#q, #k, #v, #s, #p, #o]}
+    ins(%q, %k, %v : memref<?x1x32x64xf32>, memref<?x16x8x64xi8>, memref<?x16x8x64xf32>)
+    key_scales(%s : memref<?x16x8xf16>) pages(%p : memref<?x?xi32>) lengths(%l : memref<?xi32>)
+    rotate_key(%c, %c : memref<?x32xf32>, memref<?x32xf32>) by <pairing = half, position_dims = [1]>
+    outs(%o : memref<?x1x32x64xf32>)
+  return
+}

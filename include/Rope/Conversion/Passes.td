@@ -60,7 +60,8 @@ def ConvertRopeToGPU : Pass<"convert-rope-to-gpu", "::mlir::ModuleOp"> {
       are a multiple of 16, at most 256, and lie side by side. Rotated queries
       and keys, and weights, are then rounded to that type, sums are f32. Keys
       are rotated once, by a kernel before, for more than 64 queries, else as
-      they are loaded.
+      they are loaded. Keys and values in pages, or of integers with scales, are
+      an error.
     - Iterations of `scf.forall` and `scf.parallel` that hold nothing but rows,
       indices and the operations above are threads of a kernel.
 

@@ -58,7 +58,7 @@ class Cache:
     def scales(self):
         return self.type == "i8"
 
-    def isPage(self, expression):
+    def is_page(self, expression):
         return bool(self.pages) and expression in (f"j floordiv {self.page}", "j" if self.page == 1 else "")
 
     def operands(self):
@@ -74,7 +74,7 @@ class Cache:
         shape = []
         for expression in filter(None, map.split(", ")):
             loop, *group = re.split(r" floordiv | mod ", expression)
-            if self.isPage(expression):
+            if self.is_page(expression):
                 shape.append(pool)
             elif "mod" in expression:
                 shape.append(int(group[0]))
@@ -191,7 +191,7 @@ func.func @{self.name}({', '.join(arguments)}) -> {o} {{
             names = {"b": b, "h": h, "j": j, "d": c, "e": c}
             result = []
             for expression in filter(None, dims.split(", ")):
-                if self.isPage(expression):
+                if self.is_page(expression):
                     at = [b] * ("b" in self.pages) + [j // self.page]
                     result.append(pages[tuple(at)])
                 else:
@@ -348,8 +348,20 @@ CASES = [
     Cache("paged_integers_channels", **paged(16, **integers("d", "h floordiv 2, e floordiv 4", rotate="tables"))),
     Cache("paged_integers_of_one", **paged(1, **integers("j, h floordiv 2", "h floordiv 2", position_dims=(0,), rotate="tables"))),
 ]
+# Of each batch, two heads and two queries.
+TILE = """
+module attributes {transform.with_named_sequence} {
+  transform.named_sequence @__transform_main(%root: !transform.any_op {transform.readonly}) {
+    %all = transform.structured.match ops{["rope.attention"]} in %root : (!transform.any_op) -> !transform.any_op
+    %tiled, %loops:3 = transform.structured.tile_using_for %all tile_sizes [1, 2, 2]
+      : (!transform.any_op) -> (!transform.any_op, !transform.any_op, !transform.any_op, !transform.any_op)
+    transform.yield
+  }
+}
+"""
 # Batches, queries, keys.
 SIZES = [(1, 1, 1), (2, 1, 64), (2, 3, 133), (1, 40, 300), (0, 1, 16), (2, 0, 16), (1, 2, 0)]
+FEW = [(2, 3, 37), (1, 2, 0), (0, 1, 16)]
 
 
 def main():
@@ -360,14 +372,19 @@ def main():
     for start in range(0, len(cases), 8):
         part = cases[start:start + 8]
         text = "".join(case.text() for case in part)
-        # By tiles, and by the decomposition on tensors.
-        tiled = Module(text)
+        whole = Module(text)
+        # By the decomposition on tensors.
         decomposed = Module(run("rope-opt", "-", "--convert-rope-to-linalg", stdin=text))
+        # Tiled on tensors before.
+        tiles = run("rope-opt", "-", "--transform-interpreter", "--canonicalize", "--cse", stdin=text + TILE)
+        tiles = tiles[:tiles.index("module attributes {transform")] + "}\n"
+        if tiles.count("scf.for") < 3 * len(part):
+            raise RuntimeError(f"not all are tiled:\n{tiles}")
+        tiled = Module(tiles)
         for case in part:
-            for size in [case.static] if case.static else SIZES:
-                case.run(tiled, report, *size, rng)
-            for size in [case.static] if case.static else [(2, 3, 37), (1, 2, 0), (0, 1, 16)]:
-                case.run(decomposed, report, *size, rng)
+            for module, sizes in ((whole, SIZES), (decomposed, FEW), (tiled, FEW)):
+                for size in [case.static] if case.static else sizes:
+                    case.run(module, report, *size, rng)
     report.finish()
 
 
