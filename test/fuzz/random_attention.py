@@ -30,16 +30,31 @@ def function():
     group = choose([1, 1, 2, 3, 4, 7])
     sizes["h"] = choose(["?", str(group), str(2 * group), str(8 * group), "0"])
     outer = "".join(loop for loop in "bh" if rarely(0.7))
+    # Keys of a page; 0 without pages.
+    page = choose([1, 2, 3, 16, 200]) if rarely(0.3) else 0
+    count = choose(["?", "0", "1", "4"])
+    if page:
+        sizes["j"] = "?" if count == "?" else str(int(count) * page)
 
-    def operand(loops, element, grouped=False, last=""):
+    def operand(loops, element, grouped=False, last="", paged=False):
         order = list(loops)
+        if paged:
+            order = [loop for loop in order if loop != "b"]
+            if page > 1:
+                order.append("place")
         random.shuffle(order)
         if last:
             order.remove(last)
             order.append(last)
         results, shape = [], []
         for loop in order:
-            if grouped and loop == "h" and group > 1:
+            if loop == "place":
+                results.append(f"j mod {page}")
+                shape.append(str(page))
+            elif paged and loop == "j":
+                results.append(f"j floordiv {page}" if page > 1 else "j")
+                shape.append(choose(["?", "0", "9"]))
+            elif grouped and loop == "h" and group > 1:
                 results.append(f"h floordiv {group}")
                 shape.append("?" if sizes["h"] == "?" else str(int(sizes["h"]) // group))
             else:
@@ -49,18 +64,54 @@ def function():
                 shape[-1] = "?"
             elif rarely(0.01):
                 shape[-1] = "6"
-            if grouped and rarely(0.1) and not last:
+            if grouped and rarely(0.1) and not last and not paged:
                 results.append("0")
                 shape.append("1")
         return f"affine_map<({LOOPS}) -> ({', '.join(results)})>", f"{kind}<{'x'.join([*shape, element])}>", order, shape
 
     rotated = {name: rarely(0.4) for name in "qk"}
     q = operand(outer + "id", choose(DTYPES), last="d" if rotated["q"] else "")
-    k = operand(("" if rarely(0.2) else outer) + "jd", choose(DTYPES), True, "d" if rotated["k"] else "")
-    v = operand(("" if rarely(0.2) else outer) + "je", choose(DTYPES), True)
+    integers = {name: rarely(0.25) for name in "kv"}
+    element = {name: "i8" if integers[name] else choose(DTYPES) for name in "kv"}
+    k = operand(("" if rarely(0.2) else outer) + "jd", element["k"], True, "d" if rotated["k"] else "", bool(page))
+    v = operand(("" if rarely(0.2) else outer) + "je", element["v"], True, paged=bool(page))
     o = operand(outer + "ie", choose(DTYPES))
     arguments = [("%q", q[1]), ("%k", k[1]), ("%v", v[1])]
     maps, clauses, elements = [q[0], k[0], v[0]], [], []
+
+    def scales(operand):
+        """Scales of some dimensions of an operand, as they are or in groups."""
+        results, shape = [], []
+        for result, size in zip(operand[0].split(") -> (")[1].split(")>")[0].split(", "), operand[3]):
+            places = page > 1 and result.startswith("j ")
+            if result == "0" or (places and "mod" in result) or rarely(0.4):
+                continue
+            if places and rarely(0.7):
+                results.append(f"j mod {page}")
+                shape.append(str(page))
+            if result in "jde" and not (page and result == "j") and rarely(0.3):
+                n = choose([2, 4, 64])
+                result, size = f"{result} floordiv {n}", "?" if size == "?" else str(int(size) // n)
+            if result == "h" and rarely(0.3):
+                result, size = "h floordiv 2", "?" if size == "?" else str(int(size) // 2)
+            results.append(result)
+            shape.append("?" if rarely(0.3) else size)
+        return f"affine_map<({LOOPS}) -> ({', '.join(results)})>", f"{kind}<{''.join(n + 'x' for n in shape)}{choose(DTYPES)}>"
+
+    for name, x in (("key", k), ("value", v)):
+        if integers[name[0]]:
+            map, type = scales(x)
+            maps.append(map)
+            arguments.append((f"%{name}_scales", type))
+            clauses.append(f"{name}_scales(%{name}_scales : {type})")
+    if page:
+        places = f"j floordiv {page}" if page > 1 else "j"
+        both = [("b", sizes["b"]), (places, choose([count, "?"]))] if "b" in outer and rarely(0.8) else [(places, count)]
+        random.shuffle(both)
+        type = f"{kind}<{''.join(n + 'x' for _, n in both)}{choose(['i32', 'i64', 'index', 'i8'])}>"
+        maps.append(f"affine_map<({LOOPS}) -> ({', '.join(result for result, _ in both)})>")
+        arguments.append(("%pages", type))
+        clauses.append(f"pages(%pages : {type})")
     for n in range(choose([0, 0, 1, 2])):
         element = choose([*DTYPES, "i1", "i8", "i32"])
         mask = operand("".join(x for x in outer + "ij" if rarely(0.6)), element, True)
@@ -87,6 +138,9 @@ def function():
             continue
         dims = random.sample(range(len(x[3]) - 1), random.randint(0, len(x[3]) - 1))
         shape = [x[3][dim] for dim in dims]
+        if page and name == "k":
+            loops = x[0].split(") -> (")[1].split(")>")[0].split(", ")
+            shape = ["?" if loops[dim].startswith("j") else x[3][dim] for dim in dims]
         pairs = "?" if x[3][-1] == "?" else str(int(x[3][-1]) // choose([2, 2, 4]))
         rotation = f"pairing = {choose(['half', 'interleaved'])}, position_dims = {dims}"
         if rarely(0.5):
@@ -114,7 +168,7 @@ def function():
         attributes.append(f"window = {choose([1, 7, 100, 2**62])} : i64")
     if rarely(0.2):
         attributes.append(f"chunk = {choose([1, 16, 1000, 2**62])} : i64")
-    wide = "f64" if any("f64" in t for _, t in arguments[:3]) else "f32"
+    wide = "f64" if any("f64" in t for n, t in arguments if n in ("%q", "%k", "%v", "%key_scales", "%value_scales")) else "f32"
     region = ""
     if elements or rarely(0.3):
         extra = "".join(f", %x{n}: {element}" for n, (_, _, element) in enumerate(elements))
