@@ -205,21 +205,20 @@ func.func @unknown_but_one(%x: memref<?x8xf32>, %m: memref<?x?xf32>, %o: memref<
 // CHECK-LABEL: @pages(
 // CHECK-SAME: %[[K:[a-z0-9]+]]: memref<?x16x8x64xi8>, %[[V:[a-z0-9]+]]: memref<?x16x8x64xf32>, %{{.*}}: memref<?x16x8xf16>, %[[P:[a-z0-9]+]]: memref<?x?xi32>
 // CHECK: scf.parallel
-// CHECK: scf.for
-// CHECK: scf.for
+// CHECK: scf.if
 // CHECK: scf.for %[[NUMBER:.*]] =
 // CHECK: memref.load %[[P]][%{{.*}}, %[[NUMBER]]]
 // CHECK: %[[PAGE:.*]] = arith.index_cast
-// CHECK: memref.subview %[[K]][%[[PAGE]], %{{.*}}, %{{.*}}, 0] [1, %{{.*}}, 1, 64] [1, 1, 1, 1]
+// CHECK: memref.subview %[[K]][%[[PAGE]], %{{.*}}, 0, 0] [1, %{{.*}}, 8, 64] [1, 1, 1, 1]
 // CHECK: linalg.generic
 // CHECK: arith.sitofp %{{.*}} : i8 to f32
 // CHECK: rope.apply ins(%[[KEYS:.*]], %{{.*}}, %{{.*}} : {{.*}}) outs(%[[KEYS]] :
 // CHECK: scf.for %[[NUMBER:.*]] =
 // CHECK: memref.load %[[P]][%{{.*}}, %[[NUMBER]]]
 // CHECK: %[[PAGE:.*]] = arith.index_cast
-// CHECK: memref.subview %[[V]][%[[PAGE]], %{{.*}}, %{{.*}}, 0] [1, %{{.*}}, 1, 64] [1, 1, 1, 1]
+// CHECK: memref.subview %[[V]][%[[PAGE]], %{{.*}}, 0, 0] [1, %{{.*}}, 8, 64] [1, 1, 1, 1]
 // CHECK: linalg.generic
-// CHECK: scf.for
+// CHECK: scf.parallel
 // CHECK: rope.online_attention
 
 // LINALG-LABEL: @pages(
