@@ -308,7 +308,7 @@ OnlineAttentionOp::decomposeOperation(OpBuilder &builder) {
     Value weight = arguments[1];
     Value next =
         multiplyAdd(b, toFloat(b, arguments[0], type), weight, arguments[2]);
-    if ((*this)->hasAttr("rope.unmasked"))
+    if (getUnmasked())
       return SmallVector<Value>{next};
     Value isHidden = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, weight,
                                            floatConstant(b, type, 0.0));
@@ -624,7 +624,7 @@ AttentionOp::decomposeOperation(OpBuilder &builder) {
       TypeRange{acc.getType(), max.getType(), sum.getType(), scores.getType(),
                 correction.getType()},
       query, key, values.x, operands, acc, max, sum, scores, correction,
-      b.getAffineMapArrayAttr(maps), getScaleAttr());
+      b.getAffineMapArrayAttr(maps), getScaleAttr(), /*unmasked=*/UnitAttr());
   {
     OpBuilder::InsertionGuard guard(b);
     SmallVector<Type> types = {type};

@@ -54,6 +54,8 @@ using namespace mlir::rope;
 /// were the fastest for 512 to 4096 positions (Sapphire Rapids, 32 heads of 128
 /// channels), by 9 to 15 % over 64 and 128.
 static constexpr int64_t kKeys = 128, kAMXKeys = 256, kAMXRows = 32;
+/// Rows of a block with products by vdpbf16ps: two times the vectors of a tile.
+static constexpr int64_t kDotRows = 96;
 /// Bytes that the queries and accumulators of a task may take: half of a common
 /// second cache.
 static constexpr int64_t kTaskBytes = int64_t(1) << 20;
@@ -182,7 +184,7 @@ void AttentionTiler::chooseBlocks() {
   heads = std::max<int64_t>(1, std::gcd(group(keyMap), group(valueMap)));
   int64_t target = unit == PairProduct::amx ? kAMXRows
                    : unit == PairProduct::dot
-                       ? cost::kDotBlockRows
+                       ? kDotRows
                        : cost::kBlockRows * 32 / type.getWidth();
   while (heads > target || (heads > 1 && numHeads && *numHeads % heads != 0)) {
     int64_t divisor = 2;
@@ -875,11 +877,9 @@ void AttentionTiler::emitOnline(Value block, Value start, Value from,
       row(acc, {block}, {valueChannels, lanes}), row(maxima, {block}, {lanes}),
       row(sums, {block}, {lanes}), row(scores, {}, {count, lanes}),
       row(correction, {}, {lanes}), b.getAffineMapArrayAttr(maps),
-      b.getF64FloatAttr(1.0));
-  if (!isMasked) {
-    online->setAttr("rope.unmasked", b.getUnitAttr());
+      b.getF64FloatAttr(1.0), isMasked ? UnitAttr() : b.getUnitAttr());
+  if (!isMasked)
     return;
-  }
 
   // The region, with the indices of the rows and keys of the block.
   OpBuilder::InsertionGuard guard(b);

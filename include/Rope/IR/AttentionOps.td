@@ -242,7 +242,9 @@ def Rope_OnlineAttentionOp : Rope_AttentionLikeOp<"online_attention"> {
     The state starts from zeros and, for `max`, minus infinity, and ends as
     `acc / sum`. `scores` and `correction` are destinations so that nothing is
     allocated: what they hold before is not read, and after it is unspecified.
-    A NaN or an infinity of a value whose weight is zero does not reach `acc`.
+    A NaN or an infinity of a value whose weight is zero does not reach `acc`,
+    unless the operation is `unmasked`: no score is hidden then, and a weight is
+    zero where it is too small alone.
     Loops, maps and region are those of `rope.attention`.
 
     Rules:
@@ -293,7 +295,8 @@ def Rope_OnlineAttentionOp : Rope_AttentionLikeOp<"online_attention"> {
     Rope_RankedTensorOrMemRef:$scores,
     Rope_RankedTensorOrMemRef:$correction,
     AffineMapArrayAttr:$indexing_maps,
-    DefaultValuedAttr<F64Attr, "1.0">:$scale);
+    DefaultValuedAttr<F64Attr, "1.0">:$scale,
+    UnitAttr:$unmasked);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region MaxSizedRegion<1>:$region);
   let assemblyFormat = [{

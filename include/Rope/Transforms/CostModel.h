@@ -59,9 +59,6 @@ namespace cost {
 /// How rope-tile-attention cuts the rows: blocks of so many, tasks of at most
 /// so many blocks, shorter where there would be fewer tasks than these.
 inline constexpr int64_t kBlockRows = 64, kTaskBlocks = 16, kTasks = 32;
-/// Rows of a block with products by vdpbf16ps: six vectors, whose products with
-/// four keys are as many accumulators as hide the latency.
-inline constexpr int64_t kDotBlockRows = 96;
 /// Cycles to rotate a vector of elements in cache, whatever its width: 1000
 /// rotations of 128 x 128 elements to f32 took 0.09 ns for each (5.3 cycles for
 /// 16), from f32 and from bf16, on a Zen 4 core.
