@@ -212,15 +212,18 @@ static SmallVector<MapResult> tableLoops(RotationAttr rotation,
   return result;
 }
 
+SmallVector<MapResult> AttentionTiles::rotatedLoops(AffineMap map) {
+  return map == keyMap ? op.getLookedUpLoops(op.getKeyMutable())
+                       : followedLoops(map);
+}
+
 SmallVector<Value> AttentionTiles::allocateTables(RotationAttr rotation,
                                                   ValueRange operands, Value x,
                                                   AffineMap map,
                                                   ArrayRef<int64_t> largest) {
   if (!rotation || !rotation.getAngles())
     return {};
-  SmallVector<MapResult> loops = map == keyMap
-                                     ? op.getLookedUpLoops(op.getKeyMutable())
-                                     : followedLoops(map);
+  SmallVector<MapResult> loops = rotatedLoops(map);
   OpFoldResults sizes;
   for (int64_t dim : rotation.getPositionDims().asArrayRef()) {
     MapResult match = loops[dim];
@@ -232,39 +235,38 @@ SmallVector<Value> AttentionTiles::allocateTables(RotationAttr rotation,
   return {alloc(sizes, element), alloc(sizes, element)};
 }
 
-std::array<Value, 2> AttentionTiles::cosSin(RotationAttr rotation,
-                                            ValueRange operands,
-                                            ArrayRef<MapResult> loops,
-                                            const Parts &parts,
-                                            ArrayRef<Value> tables) {
+SmallVector<Value> AttentionTiles::makeTables(RotationAttr rotation,
+                                              ValueRange operands,
+                                              AffineMap map, const Parts &parts,
+                                              ArrayRef<Value> tables) {
+  SmallVector<MapResult> loops = tableLoops(rotation, rotatedLoops(map));
   auto part = [&](Value operand) {
-    SmallVector<Part> all =
-        partsOf(operand, tableLoops(rotation, loops), parts);
+    SmallVector<Part> all = partsOf(operand, loops, parts);
     return slice(operand, all, SmallVector<bool>(all.size(), false));
   };
   AnglesAttr angles = rotation.getAngles();
   if (!angles)
     return {part(operands[0]), part(operands[1])};
+  SmallVector<Value> cosSin;
   Value positions = part(operands[0]);
   OpFoldResults sizes = memref::getMixedSizes(b, b.getLoc(), positions);
   if (angles.getAxes())
     sizes.erase(sizes.begin());
   sizes.push_back(memref::getMixedSize(b, b.getLoc(), operands[1], 0));
-  Value cos = row(tables[0], {}, sizes), sin = row(tables[1], {}, sizes);
-  TableOp::create(b, TypeRange{}, positions, operands[1], cos, sin,
+  for (Value table : tables)
+    cosSin.push_back(row(table, {}, sizes));
+  TableOp::create(b, TypeRange{}, positions, operands[1], cosSin[0], cosSin[1],
                   angles.getMagnitude(), angles.getAxes(),
                   PrecisionAttr::get(b.getContext(), angles.getPrecision()));
-  return {cos, sin};
+  return cosSin;
 }
 
-void AttentionTiles::rotate(RotationAttr rotation, ValueRange operands, Value x,
-                            AffineMap map, const Parts &parts,
-                            ArrayRef<Value> tables, Value destination) {
-  SmallVector<MapResult> loops = followedLoops(map);
-  auto [cos, sin] = cosSin(rotation, operands, loops, parts, tables);
-  SmallVector<Part> all = partsOf(x, loops, parts);
+void AttentionTiles::rotate(RotationAttr rotation, Value x, AffineMap map,
+                            const Parts &parts, ArrayRef<Value> cosSin,
+                            Value destination) {
+  SmallVector<Part> all = partsOf(x, followedLoops(map), parts);
   Value tile = slice(x, all, SmallVector<bool>(all.size(), false));
-  buildApply(b, rotation, tile, cos, sin, destination);
+  buildApply(b, rotation, tile, cosSin[0], cosSin[1], destination);
 }
 
 //===----------------------------------------------------------------------===//
@@ -291,6 +293,8 @@ struct AttentionTiles::Run {
   /// Of the loops b, h, i, j, and of the inner one.
   Parts parts;
   Part channels;
+  /// Where the keys of all runs start.
+  OpFoldResult firstKey;
   /// That of the keys; null where none is looked up.
   Value page;
   /// Where it goes.
@@ -423,7 +427,7 @@ void AttentionTiles::dequantize(Run run) {
 }
 
 /// Loads what one page and one group of keys have.
-void AttentionTiles::loadRun(Run &run, ArrayRef<Value> tables) {
+void AttentionTiles::loadRun(Run &run, ArrayRef<Value> cosSin) {
   RotationAttr rotation = run.inner == Loop::channel ? keyRotation : nullptr;
   Value source = run.scales ? Value() : sourceOf(run);
   Value target = targetOf(run);
@@ -440,9 +444,22 @@ void AttentionTiles::loadRun(Run &run, ArrayRef<Value> tables) {
             });
     return;
   }
-  auto [cos, sin] =
-      cosSin(rotation, op.getKeyRotationOperands(),
-             op.getLookedUpLoops(*run.operand), run.parts, tables);
+  // The rows of the tables that the run has.
+  auto rowsOf = [&](Value table) {
+    SmallVector<MapResult> loops = rotatedLoops(keyMap);
+    SmallVector<Part> rows;
+    for (OpFoldResult size : memref::getMixedSizes(b, b.getLoc(), table))
+      rows.push_back({b.getIndexAttr(0), size});
+    AffineExpr s0, s1;
+    bindSymbols(b.getContext(), s0, s1);
+    Part keys = run.parts[unsigned(Loop::key)];
+    for (auto [i, dim] :
+         llvm::enumerate(rotation.getPositionDims().asArrayRef()))
+      if (loops[dim].loop == Loop::key)
+        rows[i] = {apply(s0 - s1, {keys.offset, run.firstKey}), keys.size};
+    return slice(table, rows, SmallVector<bool>(rows.size(), false));
+  };
+  Value cos = rowsOf(cosSin[0]), sin = rowsOf(cosSin[1]);
   if (!run.scales) {
     buildApply(b, rotation, source, cos, sin, target);
     return;
@@ -460,7 +477,7 @@ void AttentionTiles::loadRun(Run &run, ArrayRef<Value> tables) {
 }
 
 void AttentionTiles::load(Loop inner, const Parts &parts,
-                          ArrayRef<Value> tables, Value scratch,
+                          ArrayRef<Value> cosSin, Value scratch,
                           OpFoldResult start, ArrayRef<OpFoldResult> strides) {
   OpBuilder::InsertionGuard guard(b);
   OpOperand &operand =
@@ -471,6 +488,7 @@ void AttentionTiles::load(Loop inner, const Parts &parts,
       inner,
       parts,
       {b.getIndexAttr(0), inner == Loop::channel ? channels : valueChannels},
+      parts[unsigned(Loop::key)].offset,
       Value(),
       scratch,
       start,
@@ -492,16 +510,16 @@ void AttentionTiles::load(Loop inner, const Parts &parts,
       if (int64_t group = matchMapResult(map.getResult(*dim))->group; group > 1)
         openRuns(run, Loop::key, group);
   }
-  loadRun(run, tables);
+  loadRun(run, cosSin);
 }
 
 Value AttentionTiles::prepare(Loop inner, const Parts &parts,
-                              ArrayRef<Value> tables, Value wide) {
+                              ArrayRef<Value> cosSin, Value wide) {
   if (!wide)
     return Value();
   OpFoldResults strides(kNumLoops, b.getIndexAttr(1));
   strides[unsigned(Loop::key)] =
       inner == Loop::channel ? channels : valueChannels;
-  load(inner, parts, tables, wide, b.getIndexAttr(0), strides);
+  load(inner, parts, cosSin, wide, b.getIndexAttr(0), strides);
   return wide;
 }

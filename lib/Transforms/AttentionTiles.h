@@ -85,15 +85,17 @@ protected:
   SmallVector<Value> allocateTables(RotationAttr rotation, ValueRange operands,
                                     Value x, AffineMap map,
                                     ArrayRef<int64_t> largest);
-  /// Cosine and sine of a part of what follows `loops`; in `tables` where they
-  /// are made from angles.
-  std::array<Value, 2> cosSin(RotationAttr rotation, ValueRange operands,
-                              ArrayRef<MapResult> loops, const Parts &parts,
-                              ArrayRef<Value> tables);
-  /// Rotates the part of `x`, in its own order of dimensions, to `destination`.
-  void rotate(RotationAttr rotation, ValueRange operands, Value x,
-              AffineMap map, const Parts &parts, ArrayRef<Value> tables,
-              Value destination);
+  /// What each dimension of a query or key follows for its rotation.
+  SmallVector<MapResult> rotatedLoops(AffineMap map);
+  /// The rows of cosines and sines for a part of `x`: those of the operands, or
+  /// made from angles in `tables`.
+  SmallVector<Value> makeTables(RotationAttr rotation, ValueRange operands,
+                                AffineMap map, const Parts &parts,
+                                ArrayRef<Value> tables);
+  /// Rotates the part of `x`, in its own order of dimensions, to `destination`,
+  /// by the rows `cosSin`.
+  void rotate(RotationAttr rotation, Value x, AffineMap map, const Parts &parts,
+              ArrayRef<Value> cosSin, Value destination);
 
   // Keys (of inner loop Loop::channel) and values (Loop::valueChannel).
   /// Whether they differ from batch to batch, by their map.
@@ -102,13 +104,14 @@ protected:
   /// are not rotated and not in pages.
   bool isReadInPlace(Loop inner);
   /// Loads a part of keys or values to scratch memory from element `start` on,
-  /// in which each loop has a stride; looked up, dequantized, rotated, widened.
+  /// in which each loop has a stride: looked up, dequantized, rotated by the
+  /// rows `cosSin` that makeTables has for it, widened.
   /// Integers go to elements of the type of scores.
-  void load(Loop inner, const Parts &parts, ArrayRef<Value> tables,
+  void load(Loop inner, const Parts &parts, ArrayRef<Value> cosSin,
             Value scratch, OpFoldResult start, ArrayRef<OpFoldResult> strides);
   /// The keys or values of a tile of one head, [key][channel] in scratch memory
   /// `wide`. Null where there is none: they are read in place.
-  Value prepare(Loop inner, const Parts &parts, ArrayRef<Value> tables,
+  Value prepare(Loop inner, const Parts &parts, ArrayRef<Value> cosSin,
                 Value wide);
 
 private:
@@ -118,7 +121,7 @@ private:
   Value sourceOf(Run &run);
   Value targetOf(Run &run);
   void dequantize(Run run);
-  void loadRun(Run &run, ArrayRef<Value> tables);
+  void loadRun(Run &run, ArrayRef<Value> cosSin);
 
 protected:
   AttentionOp op;

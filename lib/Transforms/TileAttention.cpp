@@ -327,7 +327,11 @@ void AttentionTiler::packRows(Loop inner, OpFoldResult size,
     start = apply(s0 + s1 * s2, {start, batch, strides[unsigned(Loop::batch)]});
   if (head)
     start = apply(s0 + s1 * s2, {start, head, strides[unsigned(Loop::head)]});
-  load(inner, parts, tables, packed, start, strides);
+  SmallVector<Value> cosSin;
+  if (inner == Loop::channel && keyRotation)
+    cosSin = makeTables(keyRotation, op.getKeyRotationOperands(), keyMap, parts,
+                        tables);
+  load(inner, parts, cosSin, packed, start, strides);
 }
 
 /// Brings the values of a tile into pairs of keys, [channel][key], head by
@@ -666,8 +670,10 @@ void AttentionTiler::emitPrologue(Value block) {
   Value tile = tileView(queryTile, b.getIndexAttr(0), op.getQuery(), queryMap,
                         parts, strides);
   if (queryRotation) {
-    rotate(queryRotation, op.getQueryRotationOperands(), op.getQuery(),
-           queryMap, parts, queryTables, tile);
+    rotate(queryRotation, op.getQuery(), queryMap, parts,
+           makeTables(queryRotation, op.getQueryRotationOperands(), queryMap,
+                      parts, queryTables),
+           tile);
   } else {
     SmallVector<Part> all =
         partsOf(op.getQuery(), followedLoops(queryMap), parts);
