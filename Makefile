@@ -28,12 +28,12 @@ bench_python := PATH=$(CURDIR)/build/bin:$$PATH PYTHONPATH=test/Integration/lib 
 bench-peers:
 	@scripts/install-benchmark-peers
 
-bench: build bench-peers ## Measure rotations beside copies and peers, and fusions, into build/benchmarks
+bench: build bench-peers ## Measure attention, projections and rotations beside peers, and fusions, into build/benchmarks
 	@$(bench_python) benchmarks/cpu.py --json=build/benchmarks/cpu.json
 	@$(bench_python) benchmarks/plot.py build/benchmarks/cpu.json build/benchmarks
 	@$(bench_python) benchmarks/fusion.py --json=build/benchmarks/fusion.json
 
-bench-quick: build bench-peers ## A few of these rotations, in less than three minutes
+bench-quick: build bench-peers ## A few of these, in less than three minutes
 	@$(bench_python) benchmarks/cpu.py --quick --json=build/benchmarks/quick.json
 
 bench-report: ## Take the results of `make bench` over into README.md and docs

@@ -1,14 +1,15 @@
-//===- copies.cpp - the copies that rotations are measured against --------===//
+//===- copies.cpp - what memory and processor can do at best --------------===//
 //
 // Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
 //
-// Each way to move bytes as one function of a job, and a loop that calls a
-// function without Python in between. The work is split over threads by the
-// runtime that compiled code uses. benchmarks/cpu.py compiles this for the
-// machine at hand and links it with librope-runtime.a.
+// Each way to move or read bytes as one function of a job, multiplications
+// and additions that wait for nothing, and a loop that calls a function without
+// Python in between. The work is split over threads by the runtime that
+// compiled code uses. benchmarks/cpu.py compiles this for the machine at hand
+// and links it with librope-runtime.a.
 //
 //===----------------------------------------------------------------------===//
 
@@ -19,6 +20,10 @@
 #include <ctime>
 #if defined(__x86_64__)
 #include <immintrin.h>
+#endif
+#if defined(__AMX_BF16__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 namespace {
@@ -126,6 +131,23 @@ void moveByVectors(const char *from, char *to, int64_t bytes) {
     fence();
 }
 
+/// Reads four lines at a time into sums that nobody needs.
+template <int64_t prefetch>
+void readByVectors(const char *from, char *, int64_t bytes) {
+  constexpr int64_t step = 4 * line, count = step / sizeof(Vector);
+  Vector sums[count] = {};
+  for (int64_t i = 0; i + step <= bytes; i += step) {
+    if (prefetch)
+      for (int64_t j = 0; j < step; j += line)
+        __builtin_prefetch(from + i + j + prefetch);
+#pragma GCC unroll 16
+    for (int64_t j = 0; j < count; ++j) {
+      sums[j] ^= load(from + i + j * int64_t(sizeof(Vector)));
+      ROPE_KEEP(sums[j]);
+    }
+  }
+}
+
 /// One piece of each segment for each of some tasks.
 struct Pieces {
   const Job &job;
@@ -168,6 +190,90 @@ void moveAll(const Job &job, Move move, bool inBlocks) {
                        void *) { static_cast<Pieces *>(context)->run(task); },
                     &pieces, tasks, 0);
 }
+
+/// Calls `work` with a share of the operations for each thread.
+void split(int64_t operations, void (*work)(int64_t operations)) {
+  struct Shares {
+    int64_t operations;
+    void (*work)(int64_t);
+  } shares = {operations / rope_get_num_threads(), work};
+  rope_parallel_for(
+      [](void *context, int64_t, void *) {
+        auto *shares = static_cast<Shares *>(context);
+        shares->work(shares->operations);
+      },
+      &shares, rope_get_num_threads(), 0);
+}
+
+#if defined(__AVX512F__)
+using Floats = __m512;
+#elif defined(__AVX__)
+using Floats = __m256;
+#else
+typedef float Floats __attribute__((vector_size(16)));
+#endif
+
+/// More chains than multiplications and additions are under way at once, and
+/// as many as registers hold.
+constexpr int64_t chains = sizeof(Floats) == 32 ? 12 : 16;
+
+void multiplyAndAdd(int64_t operations) {
+  constexpr int64_t step = chains * 2 * (sizeof(Floats) / sizeof(float));
+  Floats sums[chains] = {}, a = sums[0] + 0.5f, b = sums[0] + 1.0f;
+  for (int64_t i = 0; i < operations; i += step) {
+#pragma GCC unroll 16
+    for (int64_t j = 0; j < chains; ++j) {
+      sums[j] = sums[j] * a + b;
+      ROPE_KEEP(sums[j]);
+    }
+  }
+}
+
+#if defined(__AVX512BF16__)
+void multiplyPairs(int64_t operations) {
+  __m512 sums[chains] = {};
+  __m512bh a = (__m512bh)_mm512_set1_epi16(0x3f00), b = a;
+  for (int64_t i = 0; i < operations; i += chains * 64) {
+#pragma GCC unroll 16
+    for (int64_t j = 0; j < chains; ++j) {
+      sums[j] = _mm512_dpbf16_ps(sums[j], a, b);
+      ROPE_KEEP(sums[j]);
+    }
+  }
+}
+#endif
+
+#if defined(__AMX_BF16__) && defined(__linux__)
+/// Four sums of two by two tiles, as a kernel has them.
+void multiplyTiles(int64_t operations) {
+  struct {
+    uint8_t palette = 1, start = 0, reserved[14] = {};
+    uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  } config;
+  _tile_loadconfig(&config);
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  _tile_zero(4);
+  _tile_zero(5);
+  _tile_zero(6);
+  _tile_zero(7);
+  for (int64_t i = 0; i < operations; i += 4 * 2 * 16 * 16 * 32) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_release();
+}
+
+bool mayUseTiles() {
+  // ARCH_REQ_XCOMP_PERM of the data of tiles.
+  return syscall(SYS_arch_prctl, 0x1023, 18) == 0;
+}
+#endif
 } // namespace
 
 extern "C" {
@@ -192,6 +298,34 @@ void copy_stream_8k(const Job *job) {
 }
 void copy_plain_4k(const Job *job) {
   moveAll(*job, moveByVectors<false, 4 << 10>, true);
+}
+
+void read_plain(const Job *job) { moveAll(*job, readByVectors<0>, true); }
+void read_2k(const Job *job) { moveAll(*job, readByVectors<2 << 10>, true); }
+void read_4k(const Job *job) { moveAll(*job, readByVectors<4 << 10>, true); }
+
+// So many operations in registers. They return whether they can.
+int32_t peak_fma(int64_t operations) {
+  split(operations, multiplyAndAdd);
+  return true;
+}
+int32_t peak_vdpbf16ps([[maybe_unused]] int64_t operations) {
+#if defined(__AVX512BF16__)
+  split(operations, multiplyPairs);
+  return true;
+#else
+  return false;
+#endif
+}
+int32_t peak_amx([[maybe_unused]] int64_t operations) {
+#if defined(__AMX_BF16__) && defined(__linux__)
+  if (!mayUseTiles())
+    return false;
+  split(operations, multiplyTiles);
+  return true;
+#else
+  return false;
+#endif
 }
 
 /// Calls `function` with pointers `arguments`, `times` times. Returns the

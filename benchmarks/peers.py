@@ -26,6 +26,8 @@ class Unsupported(Exception):
 class Case:
     call: Callable
     outputs: Callable
+    # Whether the first call is like all others, and does not compile.
+    ready: bool = True
 
 
 # PyTorch ----------------------------------------------------------------------
@@ -125,15 +127,18 @@ def formula(form, workload, name):
     return given if w.tables == "given" else computed
 
 
+def columns(form, workload, table):
+    """One for each pair, or for each channel, in the type of x, as model code has it."""
+    if form != "chunks":
+        table = np.concatenate([table, table], -1) if workload.pairing == "half" else np.repeat(table, 2, -1)
+    return table.astype(DTYPES[workload.dtype])
+
+
 def arguments(form, data):
-    """Those of the formula, as NumPy arrays in the type of x, as model code has it."""
+    """Those of the formula, as NumPy arrays."""
     w = data.workload
     if w.tables == "given":
-        def widen(table):
-            wide = np.concatenate([table, table], -1) if w.pairing == "half" else np.repeat(table, 2, -1)
-            return table if form == "chunks" else wide
-
-        tables = [widen(table).astype(DTYPES[w.dtype]) for table in (data.cos, data.sin)]
+        tables = [columns(form, w, table) for table in (data.cos, data.sin)]
         # [1, tokens, 1, channels], or [1, 1, tokens, channels].
         last = [np.expand_dims(t, (0, 1 if w.layout == "bhsd" else 2)) for t in tables]
     else:
@@ -149,7 +154,7 @@ def torch_case(data, form, compiled):
         function = torch.compile(function, fullgraph=True, dynamic=False)
     tensors = [torch_tensor(a) for a in arguments(form, data)]
     outputs = lambda results: [data.by_token(numpy_array(y)) for y in results]  # noqa: E731
-    return Case(lambda: function(*tensors), outputs)
+    return Case(lambda: function(*tensors), outputs, ready=not compiled)
 
 
 def torch_complex(data):
@@ -202,9 +207,34 @@ def reset():
 # onnxruntime ------------------------------------------------------------------
 
 
-def onnx_case(data, threads, domain):
-    import onnx
+def onnx_call(nodes, feeds, results, threads):
+    """A call of a graph from arrays to arrays, by their names. Some may be both."""
     import onnxruntime
+    from onnx import helper
+
+    def infos(arrays):
+        return [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
+                for name, value in arrays.items()]  # fmt: skip
+
+    graph = helper.make_graph(nodes, "rope", infos(feeds), infos(results))
+    opsets = [helper.make_opsetid("", 23), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, ir_version=10, opset_imports=opsets)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    binding = session.io_binding()
+    feeds = {name: np.ascontiguousarray(value) for name, value in feeds.items()}
+    for bind, arrays in ((binding.bind_input, feeds), (binding.bind_output, results)):
+        for name, value in arrays.items():
+            bind(name, "cpu", 0, value.dtype.type, value.shape, value.ctypes.data)
+
+    def call(keep=(feeds, results)):
+        session.run_with_iobinding(binding)
+
+    return call
+
+
+def onnx_case(data, threads, domain):
     from onnx import TensorProto, helper
 
     w = data.workload
@@ -216,45 +246,27 @@ def onnx_case(data, threads, domain):
     # com.microsoft looks rows up by position; the standard one takes rows.
     by_position = domain == "com.microsoft"
     feeds = {f"x{i}": x.reshape(shape) for i, (x, shape) in enumerate(zip(data.xs, shapes))}
-    inputs = [helper.make_tensor_value_info(f"x{i}", kind, shape) for i, shape in enumerate(shapes)]
     nodes, table = [], [w.tokens, w.pairs] if by_position else [1, w.tokens, w.pairs]
     if w.tables == "given":
         for name, value in (("cos", data.cos), ("sin", data.sin)):
             feeds[name] = value.astype(dtype).reshape(table)
-            inputs.append(helper.make_tensor_value_info(name, kind, table))
     else:
         feeds["p"] = data.positions.astype(np.float32).reshape(*table[:-1], 1)
         feeds["w"] = model_frequencies(w.pairs)
-        inputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, feeds[name].shape) for name in "pw"]
         nodes += [helper.make_node("Mul", ["p", "w"], ["angles"])]
         for name in ("Cos", "Sin"):
             nodes += [helper.make_node(name, ["angles"], [name]),
                       helper.make_node("Cast", [name], [name.lower()], to=kind)]  # fmt: skip
     if by_position:
         feeds["ids"] = np.arange(w.tokens).reshape(1, -1)
-        inputs.append(helper.make_tensor_value_info("ids", TensorProto.INT64, [1, w.tokens]))
     for i, heads in enumerate(w.heads):
         names = [f"x{i}", "ids", "cos", "sin"] if by_position else [f"x{i}", "cos", "sin"]
         partial = {"rotary_embedding_dim": w.rotary} if w.rotary < w.channels else {}
         nodes.append(helper.make_node("RotaryEmbedding", names, [f"y{i}"], domain=domain, num_heads=heads,
                                       interleaved=int(w.pairing == "interleaved"), **partial))  # fmt: skip
-    outputs = [helper.make_tensor_value_info(f"y{i}", kind, shape) for i, shape in enumerate(shapes)]
-    model = helper.make_model(helper.make_graph(nodes, "rope", inputs, outputs), ir_version=10, opset_imports=[
-        helper.make_opsetid("", 23), helper.make_opsetid("com.microsoft", 1)])  # fmt: skip
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-    binding, results = session.io_binding(), [np.zeros(shape, dtype) for shape in shapes]
-    for name, value in feeds.items():
-        value = feeds[name] = np.ascontiguousarray(value)
-        binding.bind_input(name, "cpu", 0, value.dtype.type, value.shape, value.ctypes.data)
-    for i, y in enumerate(results):
-        binding.bind_output(f"y{i}", "cpu", 0, y.dtype.type, y.shape, y.ctypes.data)
-
-    def call(keep=feeds):
-        session.run_with_iobinding(binding)
-
-    return Case(call, lambda _: [y.reshape(1, w.tokens, -1, w.channels) for y in results])
+    results = {f"y{i}": np.zeros(shape, dtype) for i, shape in enumerate(shapes)}
+    call = onnx_call(nodes, feeds, results, threads)
+    return Case(call, lambda _: [y.reshape(1, w.tokens, -1, w.channels) for y in results.values()])
 
 
 def onnxruntime(data, threads):
@@ -265,6 +277,50 @@ def onnxruntime(data, threads):
 # OpenVINO ---------------------------------------------------------------------
 
 
+def openvino_kind(dtype):
+    import openvino
+
+    return {"f32": openvino.Type.f32, "f16": openvino.Type.f16, "bf16": openvino.Type.bf16}[dtype]
+
+
+def openvino_rotation(x, cos, sin, workload):
+    """As the matcher of its fused node wants it: slices, and a product with -1."""
+    from openvino import opset13 as op
+
+    pairs = workload.pairs
+    first, second = (op.slice(x, [start], [start + pairs], [1], [3]) for start in (0, pairs))
+    turned = op.concat([op.multiply(second, op.constant(-1.0, openvino_kind(workload.dtype))), first], -1)
+    return op.add(op.multiply(x, cos), op.multiply(turned, sin))
+
+
+def openvino_call(results, parameters, arrays, outputs, precision, threads, node):
+    """A call of a graph in which `node` has to be made."""
+    import openvino
+
+    settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1,
+                "ENABLE_CPU_PINNING": False}  # fmt: skip
+    program = openvino.Core().compile_model(openvino.Model(results, parameters), "CPU", settings)
+    layers = [op.get_rt_info()["layerType"].astype(str) for op in program.get_runtime_model().get_ops()]
+    if node and node not in layers:
+        raise RuntimeError(f"no {node} node was made: " + " ".join(sorted(set(layers))))
+    request = program.create_infer_request()
+
+    def tensor(array):
+        if array.dtype == DTYPES["bf16"]:
+            return openvino.Tensor(array.view(np.uint16), array.shape, openvino.Type.bf16)
+        return openvino.Tensor(array, shared_memory=True)
+
+    for i, value in enumerate(arrays):
+        request.set_input_tensor(i, tensor(value))
+    for i, value in enumerate(outputs):
+        request.set_output_tensor(i, tensor(value))
+
+    def call(keep=(arrays, outputs)):
+        request.infer()
+
+    return call
+
+
 def openvino_case(data, threads, precision):
     import openvino
     from openvino import opset13 as op
@@ -272,13 +328,12 @@ def openvino_case(data, threads, precision):
     w = data.workload
     if w.pairing != "half":
         raise Unsupported("its fused node was made of half pairing alone")
-    kind = {"f32": openvino.Type.f32, "f16": openvino.Type.f16, "bf16": openvino.Type.bf16}[w.dtype]
+    kind = openvino_kind(w.dtype)
     # The fused node takes heads before tokens, so it is given them.
     xs = [np.ascontiguousarray(x.transpose(0, 2, 1, 3)) for x in data.xs]
     parameters = [op.parameter(x.shape, kind) for x in xs]
     if w.tables == "given":
-        # One column for each channel.
-        feeds = [np.concatenate([t, t], -1).astype(DTYPES[w.dtype])[None, None] for t in (data.cos, data.sin)]
+        feeds = [columns("Hugging Face", w, t)[None, None] for t in (data.cos, data.sin)]
         tables = [op.parameter(t.shape, kind) for t in feeds]
         cos, sin = tables
     else:
@@ -287,36 +342,8 @@ def openvino_case(data, threads, precision):
         angles = op.multiply(tables[0], op.constant(model_frequencies(w.pairs).reshape(1, 1, 1, -1)))
         angles = op.concat([angles, angles], -1)
         cos, sin = op.convert(op.cos(angles), kind), op.convert(op.sin(angles), kind)
-
-    def turned(x):
-        # As its matcher wants it: slices, and a product with -1.
-        first, second = (op.slice(x, [start], [start + w.pairs], [1], [3]) for start in (0, w.pairs))
-        return op.concat([op.multiply(second, op.constant(-1.0, kind)), first], -1)
-
-    results = [op.add(op.multiply(x, cos), op.multiply(turned(x), sin)) for x in parameters]
-    model = openvino.Model(results, [*parameters, *tables])
-    settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1,
-                "ENABLE_CPU_PINNING": False}  # fmt: skip
-    program = openvino.Core().compile_model(model, "CPU", settings)
-    layers = [op.get_rt_info()["layerType"].astype(str) for op in program.get_runtime_model().get_ops()]
-    if "RoPE" not in layers:
-        raise RuntimeError("no RoPE node was made: " + " ".join(sorted(set(layers))))
-    request = program.create_infer_request()
-
-    def tensor(array):
-        if array.dtype == DTYPES["bf16"]:
-            return openvino.Tensor(array.view(np.uint16), array.shape, openvino.Type.bf16)
-        return openvino.Tensor(array, shared_memory=True)
-
-    for i, value in enumerate([*xs, *feeds]):
-        request.set_input_tensor(i, tensor(value))
-    outputs = [np.zeros_like(x) for x in xs]
-    for i, value in enumerate(outputs):
-        request.set_output_tensor(i, tensor(value))
-
-    def call(keep=(xs, feeds)):
-        request.infer()
-
+    results, outputs = [openvino_rotation(x, cos, sin, w) for x in parameters], [np.zeros_like(x) for x in xs]
+    call = openvino_call(results, [*parameters, *tables], [*xs, *feeds], outputs, precision, threads, "RoPE")
     return Case(call, lambda _: [y.transpose(0, 2, 1, 3) for y in outputs])
 
 

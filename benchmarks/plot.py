@@ -8,6 +8,7 @@
   benchmarks/plot.py FILE.json FOLDER [--svg]
 
   peers      time of each peer, as a multiple of the best copy's
+  attention  useful operations in a second by number of tokens, with one thread
   sizes      fraction of the best copy's speed by number of tokens
   accuracy   largest error of cosine and sine by position
 
@@ -17,6 +18,7 @@ Backgrounds are transparent and colours of middle lightness, for light and dark 
 
 import json
 import pathlib
+import re
 import sys
 
 import matplotlib
@@ -74,6 +76,44 @@ def peers(content):
     return figure
 
 
+def attention(content):
+    """Lines of 32 heads of 128 channels. A file of other workloads gives none."""
+    figure, grid = plt.subplots(1, 2, figsize=(8.6, 3.6), layout="constrained")
+    shown = ("PyTorch eager", "PyTorch compiled", "flex_attention", "onnxruntime", "OpenVINO", "attention alone")
+    for axes, dtype in zip(grid, ("f32", "bf16")):
+        lines = {}
+        for row in content["results"]:
+            match = re.fullmatch(r"attention, S=(\d+), D=128", row["name"])
+            if match and (row["dtype"], row["threads"]) == (dtype, 1) and row["ratio"]:
+                speed, size = row["gigaflops_per_second"], int(match[1])
+                lines.setdefault("rope", {})[size] = speed
+                if row["peer"] in shown:
+                    lines.setdefault(row["peer"], {})[size] = speed / row["ratio"]
+        if not lines:
+            plt.close(figure)
+            return None
+        top = 1.1 * max(max(points.values()) for points in lines.values())
+        height = -1.0
+        # Names stand beside the ends of the lines, and apart from each other.
+        for name, points in sorted(lines.items(), key=lambda line: line[1][max(line[1])]):
+            colour = {"rope": OURS, "attention alone": SECOND}.get(name, OTHERS)
+            sizes = sorted(points)
+            axes.plot(sizes, [points[size] for size in sizes], marker="o", markersize=4, color=colour)
+            height = max(height + 0.07 * top, points[sizes[-1]])
+            axes.annotate("best attention alone" if name == "attention alone" else name, (sizes[-1], points[sizes[-1]]),
+                          (1.25 * sizes[-1], height), fontsize=8.5, color=colour, va="center",
+                          fontweight="bold" if name == "rope" else None)  # fmt: skip
+        ticks = sorted({size for points in lines.values() for size in points})
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(ticks, [str(tick) for tick in ticks])
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_ylim(0, top)
+        axes.set_title(dtype, loc="left")
+        axes.set_xlabel("tokens")
+    grid[0].set_ylabel("Gflop/s")
+    return figure
+
+
 def sizes(content):
     figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
     ticks = set()
@@ -124,8 +164,10 @@ def main():
     content, folder = json.loads(pathlib.Path(names[0]).read_text()), pathlib.Path(names[1])
     folder.mkdir(parents=True, exist_ok=True)
     plt.rcParams.update(STYLE)
-    for draw in (peers, sizes, accuracy):
+    for draw in (peers, attention, sizes, accuracy):
         figure = draw(content)
+        if figure is None:
+            continue
         for ending in ("svg",) if "--svg" in sys.argv else ("svg", "png"):
             figure.savefig(folder / f"{draw.__name__}.{ending}", transparent=True, dpi=160,
                            metadata={"Date": None} if ending == "svg" else None)  # fmt: skip

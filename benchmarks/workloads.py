@@ -2,14 +2,16 @@
 #
 # Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""A workload is one call of a function that rotates some arrays. It knows its
-module as text, its arrays, its results in float64, and the bytes it moves."""
+"""A workload is one call of a function. It knows its module as text, who is
+compared with it, and what ratios are goals; its data are its arrays and the
+results in float64. Those of this file rotate arrays; attention.py has others
+with the same members."""
 
 import ctypes
 import functools
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ml_dtypes
 import numpy as np
@@ -18,6 +20,9 @@ from rope_testing.runner import descriptor, run
 DTYPES = {"f32": np.dtype(np.float32), "f16": np.dtype(np.float16), "bf16": np.dtype(ml_dtypes.bfloat16)}
 # Of |error| / (|u| + |v|): a few roundings of f32, one of the type.
 LIMITS = {"f32": 1e-6, "f16": 1.01 * 2**-11, "bf16": 1.01 * 2**-8}
+# Of peers, which round tables to the type, and angles to f32.
+AGREEMENT = {"f32": 2e-6, "f16": 4e-3, "bf16": 3e-2}
+ANGLES = 1e-3
 BASE = 5.0e5
 FAR = 1 << 20
 # Of M-RoPE: so many pairs follow each axis.
@@ -48,14 +53,68 @@ class Workload:
     # Who is compared: copies always.
     peers: tuple = ()
 
+    kind = "rotation"
+    peaks = ()
+
     @property
     def pairs(self):
         return self.rotary // 2
 
     @property
-    def bytes(self):
-        """Read and written."""
-        return 2 * self.tokens * sum(self.heads) * self.channels * DTYPES[self.dtype].itemsize
+    def work(self):
+        """Bytes read and written."""
+        return 2 * self.tokens * sum(self.heads) * self.channels * DTYPES[self.dtype].itemsize, "GB/s"
+
+    @property
+    def limit(self):
+        return LIMITS[self.dtype]
+
+    @property
+    def agreement(self):
+        return AGREEMENT[self.dtype] + (ANGLES if self.tables == "exact" else 0)
+
+    @property
+    def against(self):
+        return ("in-place touch" if self.in_place else "best copy", *self.peers)
+
+    @property
+    def contest(self):
+        """The peers of which the fastest gets a row."""
+        return self.peers if self.name == "half, exact angles" else ()
+
+    @property
+    def alone(self):
+        """Whether it is measured with one thread only."""
+        return self.cached and not self.peers
+
+    def data(self):
+        return Data(self)
+
+    def goal(self, peer, threads):
+        """How many times as fast a row has to be, or None."""
+        wide, plain = self.dtype == "f32", self.name in ("half", "interleaved")
+        if self.cached:
+            return {"f32": 0.6, "bf16": 0.4}[self.dtype] if peer == "best copy" and self.tokens <= 16 else None
+        if peer == "best copy":
+            # With exact angles the goal is the speed of those with tables.
+            return None if self.tables == "exact" and not self.axes else 0.92 if wide and plain else 0.85
+        if peer == "in-place touch":
+            return 0.85
+        if peer == "tables given":
+            return 0.97
+        if peer == "near positions":
+            return 1.0
+        if self.name == "half, exact angles":
+            return 1.7 if peer == "best peer" else None
+        if not plain:
+            return None
+        if peer == "torch.compile chunk form":
+            return 1.28 if wide else {"half": 1.8, "interleaved": 6.0}[self.pairing] if self.dtype == "bf16" else None
+        if peer == "onnxruntime":
+            return {"half": 1.5, "interleaved": 1.4}[self.pairing] if wide else {"f16": 2.2}.get(self.dtype)
+        if peer == "PyTorch eager":
+            return {"f32": 7.2, "bf16": 10.0}.get(self.dtype)
+        return {"torch.compile Hugging Face form": 3.6, "OpenVINO": 4.0, "IREE": 3.1, "JAX": 5.0}.get(peer)
 
     def text(self):
         """The function f: arrays, then tables or positions."""
@@ -159,6 +218,24 @@ class Data:
         dense = np.arange(start, start + w.tokens)
         return np.stack([dense, dense // 7, dense % 32]) if w.axes else dense
 
+    def function(self):
+        """The workload's function on its arrays."""
+        w = self.workload
+        last = [self.cos, self.sin] if w.tables == "given" else [self.positions]
+        return Function(w.text(), [*self.results, *last] if w.in_place else [*self.xs, *last, *self.results])
+
+    def others(self):
+        """The same function in other settings, to compare ours with."""
+        w = self.workload
+        if w.tables == "exact" and not w.axes:
+            if w.positions == "dense":
+                yield "tables given", Data(replace(w, tables="given")).function()
+            else:
+                yield "near positions", Data(replace(w, positions="dense")).function()
+
+    def outputs(self):
+        return [self.by_token(y) for y in self.results]
+
     def by_token(self, array):
         """[1, tokens, heads, channels]."""
         return array.transpose(0, 2, 1, 3) if self.workload.layout == "bhsd" else array
@@ -206,28 +283,29 @@ def split(x, pairing):
     return np.split(x, 2, axis=-1) if pairing == "half" else (x[..., ::2], x[..., 1::2])
 
 
+@functools.cache
+def compiled(text, *passes):
+    """The function f of a module, after passes of rope-opt."""
+    if passes:
+        text = run("rope-opt", "-", *passes, stdin=text)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "f.so")
+        run("rope-compile", "-", "-O3", "--target-cpu=host", "-o", path, stdin=text)
+        function = ctypes.CDLL(path)._mlir_ciface_f
+    function.restype = None
+    return function
+
+
 class Function:
     """A compiled function on arrays whose descriptors are made now."""
 
-    def __init__(self, text, arrays):
-        with tempfile.TemporaryDirectory() as folder:
-            path = os.path.join(folder, "f.so")
-            run("rope-compile", "-", "-O3", "--target-cpu=host", "-o", path, stdin=text)
-            function = ctypes.CDLL(path)._mlir_ciface_f
-        function.restype = None
+    def __init__(self, text, arrays, *passes):
+        function = compiled(text, *passes)
         self._keep = [descriptor(array) for array in arrays]
         references = [ctypes.byref(d) for d in self._keep]
-        self.call = lambda: function(*references)
+        self.call = lambda keep=arrays: function(*references)
         self.address = ctypes.cast(function, ctypes.c_void_p)
         self.pointers = (ctypes.c_void_p * len(arrays))(*[ctypes.addressof(d) for d in self._keep])
-
-
-def function(data):
-    """The workload's function on its arrays."""
-    w = data.workload
-    last = [data.cos, data.sin] if w.tables == "given" else [data.positions]
-    arrays = [*data.results, *last] if w.in_place else [*data.xs, *last, *data.results]
-    return Function(w.text(), arrays)
 
 
 # The list ---------------------------------------------------------------------
@@ -269,30 +347,3 @@ def workloads(quick=False):
             tokens=tokens, cached=True, peers=EVERYONE if tokens in (1, 16, 64) else ())  # fmt: skip
     return out
 
-
-def goal(workload, peer):
-    """How many times as fast a row has to be, or None."""
-    w = workload
-    wide, plain = w.dtype == "f32", w.name in ("half", "interleaved")
-    if w.cached:
-        return {"f32": 0.6, "bf16": 0.4}[w.dtype] if peer == "best copy" and w.tokens <= 16 else None
-    if peer == "best copy":
-        # With exact angles the goal is the speed of those with tables.
-        return None if w.tables == "exact" and not w.axes else 0.92 if wide and plain else 0.85
-    if peer == "in-place touch":
-        return 0.85
-    if peer == "tables given":
-        return 0.97
-    if peer == "near positions":
-        return 1.0
-    if w.name == "half, exact angles":
-        return 1.7 if peer == "best peer" else None
-    if not plain:
-        return None
-    if peer == "torch.compile chunk form":
-        return 1.28 if wide else {"half": 1.8, "interleaved": 6.0}[w.pairing] if w.dtype == "bf16" else None
-    if peer == "onnxruntime":
-        return {"half": 1.5, "interleaved": 1.4}[w.pairing] if wide else {"f16": 2.2}.get(w.dtype)
-    if peer == "PyTorch eager":
-        return {"f32": 7.2, "bf16": 10.0}.get(w.dtype)
-    return {"torch.compile Hugging Face form": 3.6, "OpenVINO": 4.0, "IREE": 3.1, "JAX": 5.0}.get(peer)
