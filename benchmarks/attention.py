@@ -434,7 +434,7 @@ def decode(keys, dtype, note="", **rest):
 def workloads(quick=False):
     """All of them; with `quick` one or two of each kind."""
     if quick:
-        return [prefill(512, "f32"), prefill(512, "bf16"), decode(32768, "f32"), Projection("projection", "f32")]
+        return [prefill(512, "f32"), decode(32768, "f32"), Projection("projection", "f32")]
     out = []
     for channels in (128, 64):
         for tokens in (128, 512, 1024, 4096):

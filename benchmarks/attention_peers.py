@@ -14,11 +14,18 @@ from peers import (Case, Unsupported, columns, formula, numpy_array, onnx_call, 
 from workloads import DTYPES, aligned
 
 
-def heads_first(x):
-    """[1, heads, tokens, channels]."""
-    y = aligned((x.shape[0], x.shape[2], x.shape[1], x.shape[3]), x.dtype)
-    y[...] = x.swapaxes(1, 2)
-    return y
+def heads_first(data, rotated):
+    """Query, key and value as [1, heads, tokens, channels], made once for all forms."""
+    made = data.__dict__.setdefault("heads_first", {})
+
+    def first(name, x):
+        if name not in made:
+            made[name] = aligned((x.shape[0], x.shape[2], x.shape[1], x.shape[3]), x.dtype)
+            made[name][...] = x.swapaxes(1, 2)
+        return made[name]
+
+    q, k = data.turned if rotated else (data.q, data.k)
+    return first(("q", rotated), q), first(("k", rotated), k), first("v", data.v)
 
 
 def tables(form, data, rows):
@@ -63,11 +70,11 @@ def torch_attention(data, form, rotation, compiles):
     import torch
 
     w = data.workload
-    q, k = (data.q, data.k) if rotation else data.turned
     if form == "tokens before heads":
+        q, k = (data.q, data.k) if rotation else data.turned
         q, k, v = (torch_tensor(x).transpose(1, 2) for x in (q, k, data.v))
     else:
-        q, k, v = (torch_tensor(heads_first(x)) for x in (q, k, data.v))
+        q, k, v = map(torch_tensor, heads_first(data, not rotation))
     if form == "repeated heads":
         v = v.repeat_interleave(w.group, 1)
         k = k if rotation else k.repeat_interleave(w.group, 1)
@@ -140,7 +147,7 @@ def openvino_attention(data, rotates, repeated, threads):
     from openvino import opset13 as op
 
     w, kind = data.workload, openvino_kind(data.workload.dtype)
-    q, k, v = (heads_first(x) for x in (*((data.q, data.k) if rotates else data.turned), data.v))
+    q, k, v = heads_first(data, not rotates)
     if repeated:
         v = np.repeat(v, w.group, 1)
         k = k if rotates else np.repeat(k, w.group, 1)
@@ -189,8 +196,7 @@ def torch_decode(data, form, rotation, compiles):
     import torch
 
     w = data.workload
-    k = data.k if rotation else data.turned[1]
-    q, k, v = (torch_tensor(heads_first(x)) for x in (data.q if rotation else data.turned[0], k, data.v))
+    q, k, v = map(torch_tensor, heads_first(data, not rotation))
     sdpa = torch.nn.functional.scaled_dot_product_attention
 
     def attention(q, k, v):
@@ -248,7 +254,7 @@ def onnx_decode(data, threads):
         raise Unsupported("no bf16 on processors")
     dtype, last = DTYPES[w.dtype], w.keys - 1
     q, k = data.turned
-    caches = {"keys": heads_first(k), "values": heads_first(data.v)}
+    caches = dict(zip(("keys", "values"), (x.copy() for x in heads_first(data, True)[1:])))
     feeds = {"q": q.reshape(1, 1, -1), "k": k[:, last:].reshape(1, 1, -1), "v": data.v[:, last:].reshape(1, 1, -1),
              **caches, "last": np.array([last], np.int32), "total": np.array([w.keys], np.int32)}  # fmt: skip
     results = {"y": np.zeros((1, 1, w.heads[0] * w.width), dtype)}
