@@ -174,21 +174,22 @@ struct Generic {
 // online_attention
 //===----------------------------------------------------------------------===//
 
-FailureOr<SmallVector<Value>>
-OnlineAttentionOp::decomposeOperation(OpBuilder &builder) {
-  ImplicitLocOpBuilder b(getLoc(), builder);
-  FloatType type = getAccumulatorType();
+/// The formulas of `op`, without the product where `hasScores`.
+static SmallVector<Value> decompose(OnlineAttentionOp op, OpBuilder &builder,
+                                    bool hasScores) {
+  ImplicitLocOpBuilder b(op.getLoc(), builder);
+  FloatType type = op.getAccumulatorType();
   // Sums over channels and keys lose fewer digits where they are made in parts.
   auto contract = arith::FastMathFlags::contract;
   auto sumFlags = contract | arith::FastMathFlags::reassoc;
   SmallVector<AffineMap> maps =
-      llvm::to_vector(getIndexingMaps().getAsValueRange<AffineMapAttr>());
+      llvm::to_vector(op.getIndexingMaps().getAsValueRange<AffineMapAttr>());
   AffineMap accMap = maps[maps.size() - 5], maxMap = maps[maps.size() - 4],
             sumMap = maps[maps.size() - 3], scoresMap = maps[maps.size() - 2],
             correctionMap = maps[maps.size() - 1];
-  Value acc = getAcc(), max = getMax(), sum = getSum(), scores = getScores(),
-        correction = getCorrection();
-  bool onTensors = !getResults().empty();
+  Value acc = op.getAcc(), max = op.getMax(), sum = op.getSum(),
+        scores = op.getScores(), correction = op.getCorrection();
+  bool onTensors = !op.getResults().empty();
   auto replace = [&](ArrayRef<Value *> values, ArrayRef<Value> results) {
     if (onTensors)
       for (auto [value, result] : llvm::zip_equal(values, results))
@@ -198,12 +199,18 @@ OnlineAttentionOp::decomposeOperation(OpBuilder &builder) {
   for (Loop loop : {Loop::batch, Loop::head})
     if (findLoop(accMap, loop))
       outer.push_back(loop);
-  // Rows are the innermost of the parallel loops, as they are contiguous where
-  // speed matters.
-  auto loops = [&](ArrayRef<Loop> inner) {
+  // What is contiguous is innermost: rows, or the keys and channels of a row.
+  bool areRowsInside =
+      findLoop(scoresMap, Loop::query) == scoresMap.getNumResults() - 1;
+  auto loops = [&](std::initializer_list<Loop> inner) {
     SmallVector<Loop> all(outer);
     llvm::append_range(all, inner);
     return all;
+  };
+  // The loops over rows and another, `first` where rows are inside.
+  auto loopsWithRows = [&](Loop first) {
+    return areRowsInside ? loops({first, Loop::query})
+                         : loops({Loop::query, first});
   };
   const Loop i = Loop::query, j = Loop::key, d = Loop::channel,
              e = Loop::valueChannel;
@@ -223,43 +230,47 @@ OnlineAttentionOp::decomposeOperation(OpBuilder &builder) {
   };
 
   // scores = q k
-  Value zero = floatConstant(b, type, 0.0);
-  replace({&scores},
-          SmallVector<Value>(
-              linalg::FillOp::create(b, zero, scores)->getResults()));
-  Generic product{loops({j, i, d}),
-                  {d},
-                  {getKey(), getQuery()},
-                  {scores},
-                  {maps[1], maps[0], scoresMap}};
-  replace({&scores}, product.build(b, [&](auto &b, ValueRange arguments) {
-    return SmallVector<Value>{multiplyAdd(b, toFloat(b, arguments[0], type),
-                                          toFloat(b, arguments[1], type),
-                                          arguments[2])};
-  }));
+  if (!hasScores) {
+    Value zero = floatConstant(b, type, 0.0);
+    replace({&scores},
+            SmallVector<Value>(
+                linalg::FillOp::create(b, zero, scores)->getResults()));
+    SmallVector<Loop> products = loopsWithRows(j);
+    products.push_back(d);
+    Generic product{products,
+                    {d},
+                    {op.getKey(), op.getQuery()},
+                    {scores},
+                    {maps[1], maps[0], scoresMap}};
+    replace({&scores}, product.build(b, [&](auto &b, ValueRange arguments) {
+      return SmallVector<Value>{multiplyAdd(b, toFloat(b, arguments[0], type),
+                                            toFloat(b, arguments[1], type),
+                                            arguments[2])};
+    }));
+  }
 
   // correction = max; scores = region(scores); max = max(max, scores)
   Generic copy{loops({i}), {}, {max}, {correction}, {maxMap, correctionMap}};
   replace({&correction}, copy.build(b, [&](auto &, ValueRange arguments) {
     return SmallVector<Value>{arguments[0]};
   }));
-  Generic modify{loops({j, i}),
+  Generic modify{loopsWithRows(j),
                  {j},
-                 llvm::to_vector(getScoreOperands()),
+                 llvm::to_vector(op.getScoreOperands()),
                  {scores, max},
                  {}};
   llvm::append_range(modify.maps, ArrayRef(maps).drop_front(3).drop_back(5));
   modify.maps.append({scoresMap, maxMap});
   replace({&scores, &max}, modify.build(b, [&](auto &b, ValueRange arguments) {
     Value score = arguments.drop_back().back();
-    if (!getScale().isExactlyValue(1.0))
+    if (!op.getScale().isExactlyValue(1.0))
       score = arith::MulFOp::create(
-          b, score, floatConstant(b, type, getScale().convertToDouble()));
+          b, score, floatConstant(b, type, op.getScale().convertToDouble()));
     SmallVector<Value> values = {score};
     for (Loop loop : {Loop::batch, Loop::head, i, j})
       values.push_back(modify.index(b, loop));
     llvm::append_range(values, arguments.drop_back(2));
-    score = inlineScoreRegion(b, getRegion(), values);
+    score = inlineScoreRegion(b, op.getRegion(), values);
     // One instruction, unlike arith.maximumf. A score that is not a number
     // reaches its row through its weight.
     Value isGreater = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, score,
@@ -284,31 +295,33 @@ OnlineAttentionOp::decomposeOperation(OpBuilder &builder) {
 
   // scores = exp(scores - max); sum += scores
   Generic weigh{
-      loops({j, i}), {j}, {max}, {scores, sum}, {maxMap, scoresMap, sumMap}};
+      loopsWithRows(j), {j}, {max}, {scores, sum}, {maxMap, scoresMap, sumMap}};
   replace({&scores, &sum}, weigh.build(b, [&](auto &b, ValueRange arguments) {
     Value weight = math::ExpOp::create(
         b, arith::SubFOp::create(b, arguments[1], clampedMax(b, arguments[0])));
-    return SmallVector<Value>{weight,
-                              arith::AddFOp::create(b, arguments[2], weight)};
+    // Along a row in parts, as vectors lie.
+    auto order = areRowsInside ? arith::FastMathFlags::none
+                               : arith::FastMathFlags::reassoc;
+    return SmallVector<Value>{
+        weight, arith::AddFOp::create(b, arguments[2], weight, order)};
   }));
 
   // acc = acc * correction + scores v
   Generic rescale{
-      loops({e, i}), {}, {correction}, {acc}, {correctionMap, accMap}};
+      loopsWithRows(e), {}, {correction}, {acc}, {correctionMap, accMap}};
   replace({&acc}, rescale.build(b, [&](auto &b, ValueRange arguments) {
     return SmallVector<Value>{
         arith::MulFOp::create(b, arguments[1], arguments[0])};
   }));
-  Generic accumulate{loops({e, i, j}),
-                     {j},
-                     {getValue(), scores},
-                     {acc},
-                     {maps[2], scoresMap, accMap}};
+  SmallVector<Loop> sums = loopsWithRows(e);
+  sums.push_back(j);
+  Generic accumulate{
+      sums, {j}, {op.getValue(), scores}, {acc}, {maps[2], scoresMap, accMap}};
   replace({&acc}, accumulate.build(b, [&](auto &b, ValueRange arguments) {
     Value weight = arguments[1];
     Value next =
         multiplyAdd(b, toFloat(b, arguments[0], type), weight, arguments[2]);
-    if (getUnmasked())
+    if (op.getUnmasked())
       return SmallVector<Value>{next};
     Value isHidden = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, weight,
                                            floatConstant(b, type, 0.0));
@@ -318,6 +331,15 @@ OnlineAttentionOp::decomposeOperation(OpBuilder &builder) {
   if (!onTensors)
     return SmallVector<Value>();
   return SmallVector<Value>{acc, max, sum, scores, correction};
+}
+
+FailureOr<SmallVector<Value>>
+OnlineAttentionOp::decomposeOperation(OpBuilder &builder) {
+  return decompose(*this, builder, /*hasScores=*/false);
+}
+
+void rope::decomposeWithScores(OpBuilder &builder, OnlineAttentionOp op) {
+  decompose(op, builder, /*hasScores=*/true);
 }
 
 //===----------------------------------------------------------------------===//

@@ -9,6 +9,8 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "llvm/Support/CheckedArithmetic.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace mlir::rope;
@@ -33,6 +35,43 @@ AttentionTiles::AttentionTiles(OpBuilder &builder, AttentionOp op)
       valueMap(op.getMap(op.getValueMutable())),
       outputMap(op.getMap(op.getInitsMutable()[0])) {}
 
+int64_t rope::getStaticSize(AttentionOp op, Loop loop) {
+  if (int64_t pageSize = op.getPageSize(); pageSize && loop == Loop::key) {
+    OpOperand &pages = op.getPagesMutable()[0];
+    int64_t size = cast<ShapedType>(pages.get().getType())
+                       .getDimSize(*findLoop(op.getMap(pages), loop));
+    std::optional<int64_t> keys = ShapedType::isDynamic(size)
+                                      ? std::nullopt
+                                      : llvm::checkedMul(size, pageSize);
+    return keys.value_or(ShapedType::kDynamic);
+  }
+  bool isFound = false;
+  for (OpOperand *operand : op.getMappedOperands()) {
+    AffineMap map = op.getMap(*operand);
+    std::optional<int64_t> dim = findLoop(map, loop);
+    if (!dim || matchMapResult(map.getResult(*dim))->group != 1)
+      continue;
+    int64_t size = cast<ShapedType>(operand->get().getType()).getDimSize(*dim);
+    if (!ShapedType::isDynamic(size))
+      return size;
+    isFound = true;
+  }
+  return isFound ? ShapedType::kDynamic : 1;
+}
+
+int64_t rope::countSharedHeads(AttentionOp op) {
+  int64_t numHeads = getStaticSize(op, Loop::head);
+  // Heads without a dimension share all.
+  auto group = [&](OpOperand &operand) {
+    AffineMap map = op.getMap(operand);
+    return findLoop(map, Loop::head)         ? getGroup(map)
+           : ShapedType::isDynamic(numHeads) ? 1
+                                             : numHeads;
+  };
+  return std::max<int64_t>(
+      1, std::gcd(group(op.getKeyMutable()), group(op.getValueMutable())));
+}
+
 OpFoldResult AttentionTiles::sizeOf(Loop loop) {
   if (int64_t pageSize = op.getPageSize(); pageSize && loop == Loop::key) {
     OpOperand &pages = op.getPagesMutable()[0];
@@ -41,6 +80,9 @@ OpFoldResult AttentionTiles::sizeOf(Loop loop) {
                                        *findLoop(op.getMap(pages), loop))});
   }
   SmallVector<OpOperand *> operands = op.getMappedOperands();
+  int64_t known = getStaticSize(op, loop);
+  if (!ShapedType::isDynamic(known))
+    return b.getIndexAttr(known);
   for (OpOperand *operand : llvm::reverse(operands)) {
     AffineMap map = op.getMap(*operand);
     std::optional<int64_t> dim = findLoop(map, loop);
@@ -522,4 +564,91 @@ Value AttentionTiles::prepare(Loop inner, const Parts &parts,
       inner == Loop::channel ? channels : valueChannels;
   load(inner, parts, cosSin, wide, b.getIndexAttr(0), strides);
   return wide;
+}
+
+//===----------------------------------------------------------------------===//
+// Positions
+//===----------------------------------------------------------------------===//
+
+void AttentionTiles::readBatch(Value batch) {
+  auto perBatch = [&](Value number) -> Value {
+    if (isa<MemRefType>(number.getType()))
+      number = memref::LoadOp::create(b, number, batch);
+    if (!number.getType().isIndex())
+      number = arith::IndexCastOp::create(b, b.getIndexType(), number);
+    return number;
+  };
+  offset = constant(0);
+  // Sums with it must not wrap.
+  if (op.getQueryOffset())
+    offset =
+        max(constant(-2 * kFarPosition),
+            min(constant(2 * kFarPosition), perBatch(op.getQueryOffset())));
+  numKeys = value(sizeOf(Loop::key));
+  if (op.getLengths())
+    numKeys = min(numKeys, perBatch(op.getLengths()));
+}
+
+std::pair<Value, Value> AttentionTiles::visibleKeys(Value first, Value last) {
+  Value start = constant(0), end = numKeys;
+  if (op.getCausal())
+    end = min(end, add(last, constant(1)));
+  if (std::optional<uint64_t> window = op.getWindow())
+    start = max(start, sub(add(first, constant(1)),
+                           constant(std::min<int64_t>(*window, kFarPosition))));
+  if (std::optional<uint64_t> chunk = op.getChunk()) {
+    AffineExpr s0 = b.getAffineSymbolExpr(0);
+    int64_t size = std::min<int64_t>(*chunk, 2 * kFarPosition - 1);
+    start = max(start, value(apply(s0.floorDiv(size) * size, {first})));
+    end = min(end, value(apply(s0.floorDiv(size) * size + size, {last})));
+  }
+  return {start, end};
+}
+
+void AttentionTiles::buildScores(OnlineAttentionOp online, RowIndices indices,
+                                 Value firstKey, bool hasPositions) {
+  if (op.getRegion().empty() && !hasPositions)
+    return;
+  OpBuilder::InsertionGuard guard(b);
+  SmallVector<Type> types = {type};
+  types.append(4, b.getIndexType());
+  for (Value operand : online.getScoreOperands())
+    types.push_back(getElementTypeOrSelf(operand.getType()));
+  Block *body = b.createBlock(&online.getRegion(), {}, types,
+                              SmallVector<Location>(types.size(), b.getLoc()));
+  ValueRange arguments = body->getArguments();
+  YieldOp::create(b, buildScore(b, arguments[0], arguments[3], arguments[4],
+                                arguments.drop_front(5), indices, firstKey,
+                                hasPositions));
+}
+
+Value AttentionTiles::buildScore(ImplicitLocOpBuilder &b, Value score,
+                                 Value row, Value key, ValueRange elements,
+                                 RowIndices indices, Value firstKey,
+                                 bool hasPositions) {
+  SmallVector<Value> arguments = {score};
+  if (!op.getRegion().empty()) {
+    llvm::append_range(arguments, indices(b, row));
+    arguments.push_back(arith::AddIOp::create(b, key, firstKey));
+    for (auto [operand, element] : llvm::zip(op.getScoreOperands(), elements)) {
+      if (getElementTypeOrSelf(operand.getType()).isInteger(1) &&
+          !element.getType().isInteger(1))
+        element = arith::TruncIOp::create(b, b.getI1Type(), element);
+      arguments.push_back(element);
+    }
+  }
+  score = inlineScoreRegion(b, op.getRegion(), arguments);
+  if (!hasPositions)
+    return score;
+  Type i32 = b.getI32Type();
+  Value at =
+      arith::AddIOp::create(b, arith::IndexCastOp::create(b, i32, key),
+                            arith::IndexCastOp::create(b, i32, firstKey));
+  Value visible = buildVisibility(b, op, elements.back(), at, Value());
+  if (!visible)
+    return score;
+  Value none = arith::ConstantOp::create(
+      b, b.getFloatAttr(type, APFloat::getInf(type.getFloatSemantics(),
+                                              /*Negative=*/true)));
+  return arith::SelectOp::create(b, visible, score, none);
 }

@@ -25,8 +25,17 @@ struct Part {
   OpFoldResult offset, size;
 };
 
+/// Positions are compared as 32-bit integers within these bounds.
+inline constexpr int64_t kFarPosition = int64_t(1) << 30;
+
 /// The parts of the loops b, h, i and j.
 using Parts = std::array<Part, 4>;
+
+/// The size of a loop, one where no operand has it, as far as it is known.
+int64_t getStaticSize(AttentionOp op, Loop loop);
+
+/// The number of query heads that share both keys and values.
+int64_t countSharedHeads(AttentionOp op);
 
 /// The float type of the elements of `value`.
 FloatType floatElement(Value value);
@@ -97,6 +106,28 @@ protected:
   void rotate(RotationAttr rotation, Value x, AffineMap map, const Parts &parts,
               ArrayRef<Value> cosSin, Value destination);
 
+  // Positions.
+  /// Reads the offset and the number of keys of `batch`.
+  void readBatch(Value batch);
+  /// The position of a query.
+  Value positionOf(Value query) { return add(query, offset); }
+  /// A part of the keys that queries from position `first` to `last` may see,
+  /// as its start and end.
+  std::pair<Value, Value> visibleKeys(Value first, Value last);
+
+  /// The indices b, h and i of a row.
+  using RowIndices =
+      function_ref<std::array<Value, 3>(ImplicitLocOpBuilder &, Value)>;
+  /// What the attention makes of a score of `row` and `key`, which counts from
+  /// `firstKey` on. `elements` are those of the score operands, and then, with
+  /// `hasPositions`, the position of the row, which decides on what it sees.
+  Value buildScore(ImplicitLocOpBuilder &b, Value score, Value row, Value key,
+                   ValueRange elements, RowIndices indices, Value firstKey,
+                   bool hasPositions);
+  /// Gives `online` that for its region.
+  void buildScores(OnlineAttentionOp online, RowIndices indices, Value firstKey,
+                   bool hasPositions);
+
   // Keys (of inner loop Loop::channel) and values (Loop::valueChannel).
   /// Whether they differ from batch to batch, by their map.
   bool followsBatch(AffineMap map);
@@ -133,7 +164,18 @@ protected:
   AffineMap queryMap, keyMap, valueMap, outputMap;
   /// The sizes of rows: set before rows are used.
   OpFoldResult channels, valueChannels;
+  /// Of a batch.
+  Value offset, numKeys;
 };
+
+/// Whether the form for few rows is taken: by static sizes, or by those that
+/// are known at the call alone.
+enum class Decode { never, always, dynamic };
+Decode chooseDecode(AttentionOp op);
+/// Builds whether it is taken, where that is dynamic.
+Value buildIsDecode(OpBuilder &builder, AttentionOp op);
+/// Emits it where the builder is.
+void emitDecode(OpBuilder &builder, AttentionOp op);
 
 } // namespace mlir::rope
 

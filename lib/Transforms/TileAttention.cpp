@@ -39,7 +39,6 @@
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
-#include <numeric>
 
 namespace mlir::rope {
 #define GEN_PASS_DEF_TILEATTENTION
@@ -59,8 +58,6 @@ static constexpr int64_t kDotRows = 96;
 /// Bytes that the queries and accumulators of a task may take: half of a common
 /// second cache.
 static constexpr int64_t kTaskBytes = int64_t(1) << 20;
-/// Positions are compared as 32-bit integers within these bounds.
-static constexpr int64_t kFarPosition = int64_t(1) << 30;
 
 namespace {
 class AttentionTiler : AttentionTiles {
@@ -71,6 +68,7 @@ public:
         tileKeys(unit == PairProduct::amx ? kAMXKeys : kKeys),
         lanes(std::max<int64_t>(1, vectorBits / type.getWidth())) {}
 
+  bool runWithoutKeys();
   void run();
 
 private:
@@ -91,7 +89,6 @@ private:
                 Part keys, Value head, Value packed);
   Value packedTile(Value packed, AffineMap map, Value start, Value count,
                    OpFoldResult size);
-  void setBatch(Value batchIndex);
   void emitTasks();
   void allocate();
   void emitTask(Value batchIndex, Value headIndex, Value chunk);
@@ -107,8 +104,9 @@ private:
   void packRowOperands(const Parts &parts, OpFoldResult lanes,
                        SmallVectorImpl<Value> &operands,
                        SmallVectorImpl<AffineMap> &maps, Value block);
-  Value modifyScore(ImplicitLocOpBuilder &b, Value score, Value row, Value key,
-                    ValueRange elements, Value from, Value firstOfBlock);
+  using Indices =
+      std::function<std::array<Value, 3>(ImplicitLocOpBuilder &, Value)>;
+  Indices indicesOf(const Parts &parts);
   void emitCheckedSum(Value values, Value sum, Value count);
   bool isPaired() const { return unit != PairProduct::none; }
   bool isScaledLast() {
@@ -133,8 +131,6 @@ private:
   Part queriesOf(Value block);
   OpFoldResult rowsOf(const Part &part);
   OpFoldResult startOf(Value block);
-  Value positionOf(Value query);
-  std::pair<Value, Value> visibleKeys(Value first, Value last);
 
   PairProduct unit;
   PairTiles pairs;
@@ -145,8 +141,7 @@ private:
   SmallVector<ScoreOperand, 2> scoreOperands;
 
   // Of a task.
-  Value batch, firstHead, firstQuery, offset, numBlocks, chunkBlocks;
-  Value numKeys;
+  Value batch, firstHead, firstQuery, numBlocks, chunkBlocks;
   Value queryTile, outputTile;
   Value transposed, acc, maxima, sums, positions, scores, correction;
   SmallVector<Value> queryTables;
@@ -177,11 +172,7 @@ static bool changes(Value operand, int64_t dim) {
 void AttentionTiler::chooseBlocks() {
   std::optional<int64_t> numHeads = getConstantIntValue(sizeOf(Loop::head));
   std::optional<int64_t> length = getConstantIntValue(sizeOf(Loop::query));
-  // Heads without a dimension share all.
-  auto group = [&](AffineMap map) {
-    return findLoop(map, Loop::head) ? getGroup(map) : numHeads.value_or(1);
-  };
-  heads = std::max<int64_t>(1, std::gcd(group(keyMap), group(valueMap)));
+  heads = countSharedHeads(op);
   int64_t target = unit == PairProduct::amx ? kAMXRows
                    : unit == PairProduct::dot
                        ? kDotRows
@@ -266,27 +257,6 @@ OpFoldResult AttentionTiler::rowsOf(const Part &part) {
   // A product, so that it shows.
   return Value(arith::MulIOp::create(b, value(vectors), constant(lanes)));
 }
-
-/// A part of the keys that queries from position `first` to `last` may see, as
-/// its start and end.
-std::pair<Value, Value> AttentionTiler::visibleKeys(Value first, Value last) {
-  Value start = constant(0), end = numKeys;
-  if (op.getCausal())
-    end = min(end, add(last, constant(1)));
-  if (std::optional<uint64_t> window = op.getWindow())
-    start = max(start, sub(add(first, constant(1)),
-                           constant(std::min<int64_t>(*window, kFarPosition))));
-  if (std::optional<uint64_t> chunk = op.getChunk()) {
-    AffineExpr s0 = b.getAffineSymbolExpr(0);
-    int64_t size = std::min<int64_t>(*chunk, 2 * kFarPosition - 1);
-    start = max(start, value(apply(s0.floorDiv(size) * size, {first})));
-    end = min(end, value(apply(s0.floorDiv(size) * size + size, {last})));
-  }
-  return {start, end};
-}
-
-/// The position of a query.
-Value AttentionTiler::positionOf(Value query) { return add(query, offset); }
 
 //===----------------------------------------------------------------------===//
 // Packed keys and values
@@ -475,7 +445,8 @@ void AttentionTiler::emitPacking() {
       valueRows =
           alloc({b.getIndexAttr(tileKeys), valueChannels}, b.getBF16Type());
   }
-  setBatch(ivs[0]);
+  batch = ivs[0];
+  readBatch(batch);
   Value last = sub(value(sizeOf(Loop::query)), constant(1));
   auto [first, end] = visibleKeys(positionOf(constant(0)), positionOf(last));
   Value start = arith::MulIOp::create(b, ivs[2], constant(tileKeys));
@@ -574,33 +545,13 @@ void AttentionTiler::allocate() {
   }
 }
 
-/// The numbers of a batch.
-void AttentionTiler::setBatch(Value batchIndex) {
-  batch = batchIndex;
-  auto perBatch = [&](Value number) -> Value {
-    if (isa<MemRefType>(number.getType()))
-      number = memref::LoadOp::create(b, number, batch);
-    if (!number.getType().isIndex())
-      number = arith::IndexCastOp::create(b, b.getIndexType(), number);
-    return number;
-  };
-  offset = constant(0);
-  // Sums with it must not wrap.
-  if (op.getQueryOffset())
-    offset =
-        max(constant(-2 * kFarPosition),
-            min(constant(2 * kFarPosition), perBatch(op.getQueryOffset())));
-  numKeys = value(sizeOf(Loop::key));
-  if (op.getLengths())
-    numKeys = min(numKeys, perBatch(op.getLengths()));
-}
-
 void AttentionTiler::emitTask(Value batchIndex, Value headIndex, Value chunk) {
   Block *body = b.getInsertionBlock();
   allocate();
   AffineExpr s0, s1;
   bindSymbols(b.getContext(), s0, s1);
-  setBatch(batchIndex);
+  batch = batchIndex;
+  readBatch(batch);
   firstHead = value(apply(s0 * heads, {headIndex}));
   firstQuery = arith::MulIOp::create(
       b, arith::MulIOp::create(b, chunk, chunkBlocks), constant(queries));
@@ -877,7 +828,6 @@ void AttentionTiler::emitOnline(Value block, Value start, Value from,
   maps.append({mapOf({Loop::valueChannel, Loop::query}), mapOf({Loop::query}),
                mapOf({Loop::query}), mapOf({Loop::key, Loop::query}),
                mapOf({Loop::query})});
-  Value firstOfBlock = this->value(parts[unsigned(Loop::query)].offset);
   auto online = OnlineAttentionOp::create(
       b, TypeRange{}, query, key, value, operands,
       row(acc, {block}, {valueChannels, lanes}), row(maxima, {block}, {lanes}),
@@ -887,18 +837,7 @@ void AttentionTiler::emitOnline(Value block, Value start, Value from,
   if (!isMasked)
     return;
 
-  // The region, with the indices of the rows and keys of the block.
-  OpBuilder::InsertionGuard guard(b);
-  SmallVector<Type> types = {type};
-  types.append(4, b.getIndexType());
-  for (Value operand : operands)
-    types.push_back(getElementTypeOrSelf(operand.getType()));
-  Block *body = b.createBlock(&online.getRegion(), {}, types,
-                              SmallVector<Location>(types.size(), b.getLoc()));
-  YieldOp::create(b, modifyScore(b, body->getArgument(0), body->getArgument(3),
-                                 body->getArgument(4),
-                                 ValueRange(body->getArguments()).drop_front(5),
-                                 from, firstOfBlock));
+  buildScores(online, indicesOf(parts), from, bool(positions));
 }
 
 /// The elements of score operands that a block needs, and its positions, with
@@ -929,13 +868,10 @@ void AttentionTiler::packRowOperands(const Parts &parts, OpFoldResult lanes,
   }
 }
 
-/// The region and the mask on a score of a block. `key` counts from `from` on,
-/// `elements` are those of what packRowOperands gives.
-Value AttentionTiler::modifyScore(ImplicitLocOpBuilder &b, Value score,
-                                  Value row, Value key, ValueRange elements,
-                                  Value from, Value firstOfBlock) {
-  SmallVector<Value> arguments = {score};
-  if (!op.getRegion().empty()) {
+/// The indices of the rows of a block.
+AttentionTiler::Indices AttentionTiler::indicesOf(const Parts &parts) {
+  Value firstOfBlock = value(parts[unsigned(Loop::query)].offset);
+  return [=](ImplicitLocOpBuilder &b, Value row) -> std::array<Value, 3> {
     Value head = firstHead, index = row;
     if (heads > 1) {
       Value number = arith::ConstantIndexOp::create(b, heads);
@@ -943,29 +879,8 @@ Value AttentionTiler::modifyScore(ImplicitLocOpBuilder &b, Value score,
                                    arith::RemUIOp::create(b, row, number));
       index = arith::DivUIOp::create(b, row, number);
     }
-    arguments.append({batch, head,
-                      arith::AddIOp::create(b, index, firstOfBlock),
-                      arith::AddIOp::create(b, key, from)});
-    for (auto [operand, element] : llvm::zip(op.getScoreOperands(), elements)) {
-      if (getElementTypeOrSelf(operand.getType()).isInteger(1) &&
-          !element.getType().isInteger(1))
-        element = arith::TruncIOp::create(b, b.getI1Type(), element);
-      arguments.push_back(element);
-    }
-  }
-  score = inlineScoreRegion(b, op.getRegion(), arguments);
-  if (!positions)
-    return score;
-  Type i32 = b.getI32Type();
-  Value at = arith::AddIOp::create(b, arith::IndexCastOp::create(b, i32, key),
-                                   arith::IndexCastOp::create(b, i32, from));
-  if (Value visible = buildVisibility(b, op, elements.back(), at, Value())) {
-    Value none = arith::ConstantOp::create(
-        b, b.getFloatAttr(type, APFloat::getInf(type.getFloatSemantics(),
-                                                /*Negative=*/true)));
-    score = arith::SelectOp::create(b, visible, score, none);
-  }
-  return score;
+    return {batch, head, arith::AddIOp::create(b, index, firstOfBlock)};
+  };
 }
 
 /// A block's scores, softmax and sums by products of pairs.
@@ -1008,7 +923,7 @@ void AttentionTiler::emitPairBlock(Value block, Value start, Value from,
     packRowOperands(parts, all, operands, maps, block);
     for (AffineMap &map : maps)
       map = projectMap(map, {Loop::key, Loop::query});
-    Value firstOfBlock = value(parts[unsigned(Loop::query)].offset);
+    Indices indices = indicesOf(parts);
     generic(operands, maps, row(scores, {}, {count, all}),
             b.getMultiDimIdentityMap(2),
             [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
@@ -1017,8 +932,8 @@ void AttentionTiler::emitPairBlock(Value block, Value start, Value from,
               Value score = arguments.back();
               if (!isScaledLast())
                 score = scaledBy(b, score, op.getScale().convertToDouble());
-              return modifyScore(b, score, index, key, arguments.drop_back(),
-                                 from, firstOfBlock);
+              return buildScore(b, score, index, key, arguments.drop_back(),
+                                indices, from, bool(positions));
             });
   };
   if (!isScaledLast()) {
@@ -1200,9 +1115,11 @@ void AttentionTiler::emitWithoutKeys() {
           });
 }
 
-void AttentionTiler::run() {
-  // Nothing to write, or nothing to read: slices of nothing would start out of
-  // bounds.
+/// Where there is nothing to write, or nothing to read: slices of nothing would
+/// start out of bounds.
+bool AttentionTiler::runWithoutKeys() {
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPoint(op);
   bool isEmpty = llvm::any_of(op.getInits(), [](Value init) {
     return llvm::is_contained(cast<MemRefType>(init.getType()).getShape(), 0);
   });
@@ -1212,10 +1129,14 @@ void AttentionTiler::run() {
       llvm::is_contained(cast<MemRefType>(op.getValue().getType()).getShape(),
                          0))
     keys = 0;
-  if (!isEmpty && keys == 0)
+  if (!isEmpty && keys != 0)
+    return false;
+  if (!isEmpty)
     emitWithoutKeys();
-  if (isEmpty || keys == 0)
-    return;
+  return true;
+}
+
+void AttentionTiler::run() {
   chooseBlocks();
   // Read by all tasks, and kept from call to call as the memory of one task.
   if (isPaired() || !isReadInPlace(Loop::channel) ||
@@ -1271,6 +1192,24 @@ static bool canPair(AttentionOp op) {
          !ShapedType::isDynamic(size(op.getValueMutable(), Loop::valueChannel));
 }
 
+/// The form for many rows.
+static void emitTiles(OpBuilder &builder, AttentionOp op,
+                      const TileAttentionOptions &options) {
+  unsigned bits = options.vectorBits;
+  PairProduct unit =
+      bits == 512 && canPair(op) ? options.pairProduct : PairProduct::none;
+  if (unit == PairProduct::amx) {
+    ImplicitLocOpBuilder b(op.getLoc(), builder);
+    auto branch = scf::IfOp::create(b, buildAMXPermission(b),
+                                    /*withElseRegion=*/true);
+    builder.setInsertionPointToStart(branch.thenBlock());
+    AttentionTiler(builder, op, bits, unit).run();
+    builder.setInsertionPointToStart(branch.elseBlock());
+    unit = PairProduct::none;
+  }
+  AttentionTiler(builder, op, bits, unit).run();
+}
+
 LogicalResult rope::tileAttention(RewriterBase &rewriter, AttentionOp op,
                                   const TileAttentionOptions &options) {
   if (!op.getResults().empty())
@@ -1278,18 +1217,22 @@ LogicalResult rope::tileAttention(RewriterBase &rewriter, AttentionOp op,
   OpBuilder::InsertionGuard guard(rewriter);
   rewriter.setInsertionPoint(op);
   unsigned bits = options.vectorBits;
-  PairProduct unit =
-      bits == 512 && canPair(op) ? options.pairProduct : PairProduct::none;
-  if (unit == PairProduct::amx) {
-    ImplicitLocOpBuilder b(op.getLoc(), rewriter);
-    auto branch = scf::IfOp::create(b, buildAMXPermission(b),
-                                    /*withElseRegion=*/true);
-    rewriter.setInsertionPointToStart(branch.thenBlock());
-    AttentionTiler(rewriter, op, bits, unit).run();
-    rewriter.setInsertionPointToStart(branch.elseBlock());
-    unit = PairProduct::none;
+  if (AttentionTiler(rewriter, op, bits, PairProduct::none).runWithoutKeys()) {
+    rewriter.eraseOp(op);
+    return success();
   }
-  AttentionTiler(rewriter, op, bits, unit).run();
+  Decode decode = chooseDecode(op);
+  if (decode == Decode::always)
+    emitDecode(rewriter, op);
+  if (decode == Decode::dynamic) {
+    auto branch = scf::IfOp::create(rewriter, op.getLoc(),
+                                    buildIsDecode(rewriter, op), /*else=*/true);
+    rewriter.setInsertionPointToStart(branch.thenBlock());
+    emitDecode(rewriter, op);
+    rewriter.setInsertionPointToStart(branch.elseBlock());
+  }
+  if (decode != Decode::always)
+    emitTiles(rewriter, op, options);
   rewriter.eraseOp(op);
   return success();
 }

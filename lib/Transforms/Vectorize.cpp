@@ -1151,6 +1151,8 @@ struct Vectorize : rope::impl::VectorizeBase<Vectorize> {
       }
       if (succeeded(
               vectorizeContraction(rewriter, op, vectorBits, registers)) ||
+          succeeded(vectorizeDot(rewriter, op, vectorBits, registers)) ||
+          succeeded(vectorizeRows(rewriter, op, vectorBits)) ||
           succeeded(vectorizeElementwise(rewriter, op, elementwise)) ||
           succeeded(vectorizeTranspose(rewriter, op, vectorBits)) || !loops ||
           !op.hasPureBufferSemantics())

@@ -16,6 +16,7 @@ namespace mlir::rope {
 
 class ApplyOp;
 class AttentionOp;
+class OnlineAttentionOp;
 class RotationAttr;
 
 /// The loops of rope.attention, in the order in which maps have them.
@@ -73,6 +74,10 @@ Operation *cloneWith(OpBuilder &b, Operation *op, TypeRange types,
 /// The rope.apply that `rotation` stands for.
 ApplyOp buildApply(ImplicitLocOpBuilder &b, RotationAttr rotation, Value x,
                    Value cos, Value sin, Value destination);
+
+/// Emits the formulas of `op`, on memrefs, whose scores already hold the
+/// products of queries and keys.
+void decomposeWithScores(OpBuilder &builder, OnlineAttentionOp op);
 
 /// Whether the key at `key` is visible from `position` by the attributes of
 /// `op`, and by `length` if there is one: integers of one type. Null where all

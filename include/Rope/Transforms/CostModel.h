@@ -90,6 +90,24 @@ inline constexpr int64_t kTaskBytes = 256 << 10, kOneTaskBytes = 2 << 20;
 /// twice as long as those of x, come from the second cache; f32 0.81, 0.83 and
 /// 0.94.
 inline constexpr int64_t kNarrowTableRows = 32, kWideTableRows = 128;
+/// From how few rows on, the queries of all heads that share a key, attention
+/// takes the form whose lanes are channels and keys: with 16 rows of 128
+/// channels and 8192 keys it takes 0.73 (f32) and 0.67 (bf16) of the time of
+/// the other, with 4 rows 0.57 and 0.48, one thread, Zen 5.
+inline constexpr int64_t kDecodeRows = 16;
+/// Its keys in a tile: of computing alone, without reading from memory, 4096
+/// keys of 8 heads took 0.59, 0.55 and 0.62 ms with 64, 32 and 16 (bf16), 0.76,
+/// 0.74 and 0.82 ms (f32), rotated as they are loaded. A tile has all heads
+/// where they lie inside of keys: fewer keys are read closer to their order.
+inline constexpr int64_t kDecodeTileKeys = 32;
+/// The tasks that its keys are split for, and keys of a split: few enough for
+/// some tasks of short caches, enough that what a split leaves is little beside
+/// what it reads. Estimates; they must not depend on the number of threads.
+inline constexpr int64_t kDecodeTasks = 64;
+inline constexpr int64_t kMinSplitKeys = 128, kMaxSplitKeys = 1024;
+/// Bytes of the queries and accumulators of a task, which stay in the second
+/// cache with the keys and values of a tile.
+inline constexpr int64_t kDecodeStateBytes = 128 << 10;
 } // namespace cost
 
 /// Decides where the keys of `attention`, which are the result of `rotation`,

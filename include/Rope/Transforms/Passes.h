@@ -125,6 +125,19 @@ LogicalResult tileAttention(RewriterBase &rewriter, AttentionOp op,
 LogicalResult vectorizeContraction(RewriterBase &rewriter, linalg::LinalgOp op,
                                    unsigned vectorBits, unsigned registers);
 
+/// Replaces a linalg operation on memrefs with one reduction loop, along which
+/// what it reads is contiguous, and one result by loops over tiles of dot
+/// products. The order of sums must be free. Fails, and changes nothing, where
+/// it is none.
+LogicalResult vectorizeDot(RewriterBase &rewriter, linalg::LinalgOp op,
+                           unsigned vectorBits, unsigned registers);
+
+/// Replaces an elementwise linalg operation on memrefs with contiguous rows,
+/// whose innermost loop is its only reduction, by loops over vectors: sums and
+/// maxima of rows. Fails, and changes nothing, where it is none.
+LogicalResult vectorizeRows(RewriterBase &rewriter, linalg::LinalgOp op,
+                            unsigned vectorBits);
+
 /// Replaces a parallel linalg operation on memrefs whose operands are
 /// contiguous in one dimension and whose results are in another by loops over
 /// square blocks, transposed in registers. Fails, and changes nothing, where it

@@ -299,6 +299,12 @@ def Vectorize : Pass<"rope-vectorize"> {
       the result is marked `reassoc`, a long reduction is cut into chunks of at
       most 128 steps, which are summed from zero each and added to the result:
       fewer digits are lost than in one chain.
+    - Where the reduction loop is the contiguous one of all that it reads, and
+      the order of sums is free, each element of a tile of the result has a
+      vector of partial sums. As many of these as a vector has lanes become one
+      vector of their sums by shuffles and additions.
+    - Where the innermost loop is the only reduction of an elementwise body,
+      sums in any order and maxima of rows are kept in the lanes of a vector.
     - Otherwise, where the innermost loop is parallel and contiguous in all
       operands that change with it, rows become vectors. Two operands that are
       the even and the odd elements of one memref are read or written as one
@@ -367,6 +373,14 @@ def TileAttention : Pass<"rope-tile-attention"> {
     AVX512-BF16; `amx` asks the system for the tiles of AMX at each call, and has
     products of f32 for processes that do not get them. Other types, and channels
     whose number is not known, have products of f32.
+
+    Up to 16 rows, as in decoding, take another form where the channels of keys
+    and values lie side by side: an `scf.parallel` over batches, chunks of heads
+    and splits of the keys, and one over batches and chunks of heads that
+    combines what the splits have. Where the number of queries is known at the
+    call alone, an `scf.if` decides between both. The sizes of splits follow from
+    those of the operands, so that results do not depend on who runs the tasks.
+    What the splits have is allocated in front of the loops.
   }];
   let options = [
     Option<"vectorBits", "vector-bits", "unsigned", /*default=*/"128",

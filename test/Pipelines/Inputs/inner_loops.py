@@ -2,7 +2,8 @@
 of f32 become.
 
 A contraction's holds multiply-adds, what they read, and the loop itself: no
-shuffle, nothing on the stack. A transposing copy's keeps its block in registers.
+shuffle, nothing on the stack. So does that of dot products, whose columns may be
+rotated as they are read. A transposing copy's keeps its block in registers.
 No function of f32 is called.
 """
 
@@ -24,6 +25,16 @@ ALLOWED = {
 SELECTING = {
     "x86_64": r"|vcmpneqps|vblendvps",
     "aarch64": r"|fcmeq|bif|bit|bsl|mvn",
+}
+# Multiply-adds in a loop of dot products.
+DOTS = {
+    "avx512": {"dots": 16, "rotated_dots": 40},
+    "avx2": {"dots": 8, "rotated_dots": 16},
+    "neon": {"dots": 16, "rotated_dots": 40},
+}
+DOT_ALLOWED = {
+    "x86_64": r"vf(n)?m(add|sub)\d+ps|vmulps|vmov[ua]ps|(add|sub|inc|cmp|lea|mov)q?|j\w+",
+    "aarch64": r"fml[as]|fmul|fneg|ldr|ldp|ldur|mov|add|subs?|cmp|b\.\w+",
 }
 BODIES = {
     "fma": "%r = math.fma %x, %y, %z : f32",
@@ -63,6 +74,40 @@ func.func @{name}(%A: {a}, %B: {b}, %C: {c}, %n: index) {{
                   iterator_types = ["parallel", "parallel", "reduction"]}}
       ins(%a, %B : memref<?x{k}xf32, strided<[{k}, 1]>>, {b}) outs(%c : memref<?x64xf32, strided<[64, 1]>>) {{
   ^bb0(%x: f32, %y: f32, %z: f32):
+    {body}
+    linalg.yield %r : f32
+  }}
+  return
+}}"""
+
+
+def dots(name):
+    """Products of four rows with columns, of their first halves rotated."""
+    a, b, c = "memref<4x64xf32>", "memref<?x64xf32>", "memref<4x?xf32>"
+    rotated = name == "rotated_dots"
+    body = """%p = arith.mulf %x, %y fastmath<contract> : f32
+    %r = arith.addf %p, %z fastmath<reassoc,contract> : f32"""
+    if rotated:
+        body = """%p0 = arith.mulf %y, %c fastmath<contract> : f32
+    %p1 = arith.mulf %y1, %s fastmath<contract> : f32
+    %u = arith.subf %p0, %p1 fastmath<contract> : f32
+    %p2 = arith.mulf %y1, %c fastmath<contract> : f32
+    %p3 = arith.mulf %y, %s fastmath<contract> : f32
+    %v = arith.addf %p2, %p3 fastmath<contract> : f32
+    %p4 = arith.mulf %u, %x fastmath<contract> : f32
+    %r0 = arith.addf %p4, %z fastmath<reassoc,contract> : f32
+    %p5 = arith.mulf %v, %x1 fastmath<contract> : f32
+    %r = arith.addf %p5, %r0 fastmath<reassoc,contract> : f32"""
+    names = [("A", "x", "m", a), ("B", "y", "n", b)]
+    if rotated:
+        names += [("A1", "x1", "m", a), ("B1", "y1", "n", b), ("C0", "c", "n", b), ("S0", "s", "n", b)]
+    maps = ", ".join(f"affine_map<(m, n, k) -> ({dim}, k)>" for _, _, dim, _ in names)
+    return f"""
+func.func @{name}({', '.join(f'%{n}: {t}' for n, _, _, t in names)}, %C: {c}) {{
+  linalg.generic {{indexing_maps = [{maps}, affine_map<(m, n, k) -> (m, n)>],
+                  iterator_types = ["parallel", "parallel", "reduction"]}}
+      ins({', '.join(f'%{n}' for n, _, _, _ in names)} : {', '.join(t for _, _, _, t in names)}) outs(%C : {c}) {{
+  ^bb0({', '.join(f'%{x}: f32' for _, x, _, _ in names)}, %z: f32):
     {body}
     linalg.yield %r : f32
   }}
@@ -119,7 +164,7 @@ def blocks(assembly):
     return found
 
 
-def check(code, family, tile, selecting):
+def check(code, family, tile, selecting, dot_counts):
     """What is wrong."""
     for name in BODIES:
         expected = selecting if "select" in BODIES[name] else tile
@@ -138,6 +183,13 @@ def check(code, family, tile, selecting):
                     yield f"{name} has in a loop of {count} multiply-adds: {line}"
         if expected not in counts:
             yield f"{name} has no loop of {expected} multiply-adds, but of {sorted(set(counts))}"
+    for name, expected in dot_counts.items():
+        loops = [block for block in code[name] if sum(bool(re.match(FMA, line)) for line in block) >= expected]
+        if not loops:
+            yield f"{name} has no loop of {expected} multiply-adds"
+        for line in sum(loops, []):
+            if not re.fullmatch(DOT_ALLOWED[family], line.split()[0]) or re.search(r"%rsp|\bsp\b", line):
+                yield f"{name} has in a loop: {line}"
     for name in ("transpose_f32", "transpose_bf16"):
         for line in sum(code[name], []):
             if re.search(r"[xyz]mm.*\(%r[sb]p|\(%r[sb]p.*[xyz]mm|\bq\d+.*\[sp", line):
@@ -154,6 +206,7 @@ def main():
     with open(path, "w", encoding="utf-8") as file:
         for name, body in BODIES.items():
             file.write(contraction(name, body))
+        file.write(dots("dots") + dots("rotated_dots"))
         file.write(transpose("f32") + transpose("bf16") + functions())
     failed = False
     for target, (triple, cpu, tile, selecting) in TARGETS.items():
@@ -162,7 +215,7 @@ def main():
                         f"--target-cpu={cpu}"], check=True)
         with open(output, encoding="utf-8") as text:
             code = blocks(text.read())
-        for problem in check(code, triple.split("-")[0], tile, selecting):
+        for problem in check(code, triple.split("-")[0], tile, selecting, DOTS[target]):
             print(f"{target}: {problem}")
             failed = True
         print(f"{target}: read {len(code)} functions")
