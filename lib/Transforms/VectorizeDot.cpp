@@ -171,6 +171,13 @@ LogicalResult DotProducts::analyze() {
                         map.isFunctionOfDim(column),
                         row && map.isFunctionOfDim(*row)});
   }
+  // What columns are made of takes registers too, where instructions do not
+  // read memory themselves or there are few.
+  if (vectorBits < 512 &&
+      llvm::count_if(
+          accesses, [](const Access &access) { return access.hasReduction; }) >
+          2)
+    accumulators /= 2;
   staticSizes = op.getStaticLoopRanges();
   return success(isAlong && !findFreeAdditions(op).empty());
 }

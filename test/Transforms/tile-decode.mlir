@@ -21,12 +21,15 @@
 // CHECK: rope.table
 // CHECK: scf.for %{{.*}} = %{{.*}} to %c8
 // CHECK-NOT: rope.table
-// CHECK: rope.apply {{.*}} outs(%{{.*}} : memref<1x?x1x128xf32, strided<[1, 128, 1, 1]>>)
-// Values are read where they lie, and one query needs no mask.
-// CHECK: rope.online_attention
-// CHECK-SAME: memref<4x128xf32, strided<[128, 1], offset: ?>>, memref<?x128xf32, strided<[128, 1]>>, memref<?x128xbf16, strided<[1024, 1], offset: ?>>)
-// CHECK-SAME: outs({{.*}} memref<4x?xf32
-// CHECK-NOT: arith.select
+// CHECK-NOT: rope.apply
+// Keys are rotated as the product reads them, where they lie.
+// CHECK: linalg.generic {{.*}} iterator_types = ["parallel", "parallel", "reduction"]
+// CHECK-SAME: memref<4x64xf32, strided<[128, 1], offset: ?>>, memref<4x64xf32, strided<[128, 1], offset: ?>>, memref<?x64xbf16, strided<[1024, 1], offset: ?>>, memref<?x64xbf16, strided<[1024, 1], offset: ?>>
+// CHECK: arith.subf
+// One query needs no mask: what is selected is the greater of two.
+// CHECK: math.exp
+// CHECK: linalg.generic {{.*}} iterator_types = ["parallel", "parallel", "reduction"]
+// CHECK-SAME: memref<?x128xbf16, strided<[1024, 1], offset: ?>>
 // CHECK: scf.parallel (%{{.*}}, %{{.*}}) =
 // CHECK: math.exp
 // CHECK: arith.divf
@@ -80,6 +83,30 @@ func.func @heads_outside(%q: memref<1x8x?x64xf32>, %k: memref<1x2x?x64xf32>, %v:
   rope.attention {causal, indexing_maps = [#q, #k, #v, #o], scale = 0.125 : f64}
     ins(%q, %k, %v : memref<1x8x?x64xf32>, memref<1x2x?x64xf32>, memref<1x2x?x64xf32>)
     outs(%o : memref<1x8x?x64xf32>)
+  return
+}
+
+// -----
+
+#q = affine_map<(b, h, i, j, d, e) -> (b, i, h, d)>
+#k = affine_map<(b, h, i, j, d, e) -> (b, j, h floordiv 4, d)>
+#v = affine_map<(b, h, i, j, d, e) -> (b, j, h floordiv 4, e)>
+#o = affine_map<(b, h, i, j, d, e) -> (b, i, h, e)>
+
+// More rows than a tile of products has use keys more than once.
+
+// CHECK-LABEL: @two_queries(
+// CHECK: scf.parallel
+// CHECK: memref.alloc() {alignment = 64 : i64} : memref<32x128xf32>
+// CHECK: rope.apply {{.*}} outs(%{{.*}} : memref<1x?x1x128xf32, strided<[1, 128, 1, 1]>>)
+// CHECK: rope.online_attention
+// CHECK-SAME: memref<8x128xf32, strided<[128, 1], offset: ?>>, memref<?x128xf32, strided<[128, 1]>>, memref<?x128xf32, strided<[1024, 1], offset: ?>>)
+func.func @two_queries(%q: memref<1x2x32x128xf32>, %k: memref<1x?x8x128xf32>, %v: memref<1x?x8x128xf32>,
+                       %cos: memref<?x64xf32>, %sin: memref<?x64xf32>, %o: memref<1x2x32x128xf32>) {
+  rope.attention {indexing_maps = [#q, #k, #v, #o], scale = 0.088 : f64}
+    ins(%q, %k, %v : memref<1x2x32x128xf32>, memref<1x?x8x128xf32>, memref<1x?x8x128xf32>)
+    rotate_key(%cos, %sin : memref<?x64xf32>, memref<?x64xf32>) by <pairing = half, position_dims = [1]>
+    outs(%o : memref<1x2x32x128xf32>)
   return
 }
 
