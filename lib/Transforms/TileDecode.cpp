@@ -746,6 +746,10 @@ void DecodeTiler::run() {
   chooseSizes();
   OpFoldResult batches = sizeOf(Loop::batch);
   OpFoldResults sizes = {batches, chunks, splits, b.getIndexAttr(blocks), rows};
+  // Kept from call to call as the memory of one task.
+  auto region = scf::ExecuteRegionOp::create(b, TypeRange(),
+                                             /*no_inline=*/b.getUnitAttr());
+  b.createBlock(&region.getRegion());
   maxima = alloc(sizes, type);
   sums = alloc(sizes, type);
   sizes.push_back(valueChannels);
@@ -767,6 +771,7 @@ void DecodeTiler::run() {
                [&](ValueRange ivs) { emitCombination(ivs[0], ivs[1]); });
   for (Value memref : {maxima, sums, accs})
     memref::DeallocOp::create(b, memref);
+  scf::YieldOp::create(b);
 }
 
 Value rope::buildIsDecode(OpBuilder &builder, AttentionOp op) {

@@ -223,12 +223,12 @@ func.func @unknown_but_one(%x: memref<?x8xf32>, %m: memref<?x?xf32>, %o: memref<
 
 // LINALG-LABEL: @pages(
 // LINALG-NOT: rope.
-func.func @pages(%q: memref<?x1x32x64xf32>, %k: memref<?x16x8x64xi8>, %v: memref<?x16x8x64xf32>, %s: memref<?x16x8xf16>,
-                 %p: memref<?x?xi32>, %l: memref<?xi32>, %c: memref<?x32xf32>, %o: memref<?x1x32x64xf32>) {
+func.func @pages(%q: memref<?x8x32x64xf32>, %k: memref<?x16x8x64xi8>, %v: memref<?x16x8x64xf32>, %s: memref<?x16x8xf16>,
+                 %p: memref<?x?xi32>, %l: memref<?xi32>, %c: memref<?x32xf32>, %o: memref<?x8x32x64xf32>) {
   rope.attention {indexing_maps = [#q, #k, #v, #s, #p, #o]}
-    ins(%q, %k, %v : memref<?x1x32x64xf32>, memref<?x16x8x64xi8>, memref<?x16x8x64xf32>)
+    ins(%q, %k, %v : memref<?x8x32x64xf32>, memref<?x16x8x64xi8>, memref<?x16x8x64xf32>)
     key_scales(%s : memref<?x16x8xf16>) pages(%p : memref<?x?xi32>) lengths(%l : memref<?xi32>)
     rotate_key(%c, %c : memref<?x32xf32>, memref<?x32xf32>) by <pairing = half, position_dims = [1]>
-    outs(%o : memref<?x1x32x64xf32>)
+    outs(%o : memref<?x8x32x64xf32>)
   return
 }
