@@ -293,10 +293,28 @@ static SmallVector<Value> decompose(OnlineAttentionOp op, OpBuilder &builder,
                               arith::MulFOp::create(b, arguments[2], factor)};
   }));
 
-  // scores = exp(scores - max); sum += scores
-  Generic weigh{
-      loopsWithRows(j), {j}, {max}, {scores, sum}, {maxMap, scoresMap, sumMap}};
-  replace({&scores, &sum}, weigh.build(b, [&](auto &b, ValueRange arguments) {
+  // acc *= correction
+  Generic rescale{
+      loopsWithRows(e), {}, {correction}, {acc}, {correctionMap, accMap}};
+  replace({&acc}, rescale.build(b, [&](auto &b, ValueRange arguments) {
+    return SmallVector<Value>{
+        arith::MulFOp::create(b, arguments[1], arguments[0])};
+  }));
+
+  // scores = exp(scores - max); sum += all of them, which loses fewer digits
+  // than adding one by one to what may be the sum of many keys.
+  Value partial = correction;
+  replace({&partial},
+          SmallVector<Value>(
+              linalg::FillOp::create(b, floatConstant(b, type, 0.0), partial)
+                  ->getResults()));
+  Generic weigh{loopsWithRows(j),
+                {j},
+                {max},
+                {scores, partial},
+                {maxMap, scoresMap, correctionMap}};
+  replace({&scores, &partial}, weigh.build(b, [&](auto &b,
+                                                  ValueRange arguments) {
     Value weight = math::ExpOp::create(
         b, arith::SubFOp::create(b, arguments[1], clampedMax(b, arguments[0])));
     // Along a row in parts, as vectors lie.
@@ -305,14 +323,14 @@ static SmallVector<Value> decompose(OnlineAttentionOp op, OpBuilder &builder,
     return SmallVector<Value>{
         weight, arith::AddFOp::create(b, arguments[2], weight, order)};
   }));
-
-  // acc = acc * correction + scores v
-  Generic rescale{
-      loopsWithRows(e), {}, {correction}, {acc}, {correctionMap, accMap}};
-  replace({&acc}, rescale.build(b, [&](auto &b, ValueRange arguments) {
+  Generic total{loops({i}), {}, {partial}, {sum}, {correctionMap, sumMap}};
+  replace({&sum}, total.build(b, [&](auto &b, ValueRange arguments) {
     return SmallVector<Value>{
-        arith::MulFOp::create(b, arguments[1], arguments[0])};
+        arith::AddFOp::create(b, arguments[1], arguments[0])};
   }));
+  correction = partial;
+
+  // acc += scores v
   SmallVector<Loop> sums = loopsWithRows(e);
   sums.push_back(j);
   Generic accumulate{
