@@ -68,13 +68,16 @@ void rope::addHostStages(OpPassManager &pm, const SetTargetOptions &target,
                          bool parallel) {
   VectorizeOptions vectorize;
   TileAttentionOptions tile;
+  PackMatmulOptions pack;
   bool hasFMA = false;
   // A target that is not known is reported by the pass that sets it.
   if (llvm::Expected<TargetInfo> info = resolveTarget(
           target.targetTriple, target.targetCPU, target.targetFeatures)) {
     vectorize.vectorBits = tile.vectorBits = info->vectorBits;
-    vectorize.registers = info->vectorRegisters;
+    pack.vectorBits = info->vectorBits;
+    vectorize.registers = pack.registers = info->vectorRegisters;
     vectorize.avx512BF16 = info->avx512BF16;
+    vectorize.bf16Dot = pack.bf16Dot = info->fastBF16Dot;
     tile.pairProduct = info->amxBF16       ? PairProduct::amx
                        : info->fastBF16Dot ? PairProduct::dot
                                            : PairProduct::none;
@@ -82,6 +85,8 @@ void rope::addHostStages(OpPassManager &pm, const SetTargetOptions &target,
   } else {
     llvm::consumeError(info.takeError());
   }
+  // Products of attention are packed by its own tiles.
+  pm.addNestedPass<func::FuncOp>(createPackMatmul(pack));
   pm.addNestedPass<func::FuncOp>(createTileAttention(tile));
   // Those of tiles, and of tensors that were inserted.
   pm.addNestedPass<func::FuncOp>(createExpandSubViews());
@@ -119,6 +124,10 @@ void rope::buildRopeToLLVMPipeline(OpPassManager &pm,
   pm.addPass(createSetTarget(target));
 
   addTensorStages(pm);
+  ParallelizeLoopsOptions tasks;
+  tasks.tasks = true;
+  pm.addNestedPass<func::FuncOp>(createParallelizeLoops(tasks));
+  pm.addNestedPass<func::FuncOp>(createTileMatmul());
   pm.addNestedPass<func::FuncOp>(createTileApply());
   pm.addPass(createCSEPass());
   pm.addPass(createCanonicalizerPass());

@@ -69,8 +69,11 @@ void rope::resolveDims(RewriterBase &rewriter, Operation *op) {
 FailureOr<Tiles>
 rope::tileAndFuse(RewriterBase &rewriter, Operation *consumer,
                   ArrayRef<int64_t> order, ArrayRef<int64_t> sizes,
-                  const llvm::SetVector<Operation *> &producers) {
+                  const llvm::SetVector<Operation *> &producers,
+                  bool isParallel) {
   scf::SCFTilingOptions tiling;
+  if (isParallel)
+    tiling.setLoopType(scf::SCFTilingOptions::LoopType::ForallOp);
   tiling.setTileSizes(getAsIndexOpFoldResult(rewriter.getContext(), sizes));
   SmallVector<int64_t> interchange(order);
   for (int64_t loop : llvm::seq<int64_t>(0, sizes.size()))

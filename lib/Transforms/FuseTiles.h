@@ -8,7 +8,9 @@
 #ifndef ROPE_LIB_TRANSFORMS_FUSETILES_H
 #define ROPE_LIB_TRANSFORMS_FUSETILES_H
 
+#include "Rope/IR/RopeOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/PatternMatch.h"
 #include "llvm/ADT/SetVector.h"
 
@@ -29,6 +31,14 @@ OpOperand *getSingleUse(Value value);
 /// Takes the sizes of the results of `op` from its operands.
 void resolveDims(RewriterBase &rewriter, Operation *op);
 
+/// The operation that puts the result of `apply` into a larger tensor as it is,
+/// if nothing else is done with it; null else.
+tensor::InsertSliceOp findDirectWrite(ApplyOp apply);
+
+/// Whether a contraction makes what `apply` rotates, as rope-fuse-projection
+/// asks for.
+bool isProjected(ApplyOp apply);
+
 /// What tiles are made of.
 struct Tiles {
   /// The consumer's first.
@@ -39,12 +49,13 @@ struct Tiles {
   SmallVector<Value> replacements;
 };
 
-/// Tiles `consumer` by `sizes` (zero: not) in loops in this `order`, in front
-/// of it, and makes the tiles of `producers` in them. Fails, and leaves no
-/// loop, where one of the producers does not tile along.
+/// Tiles `consumer` by `sizes` (zero: not) in loops in this `order`, or in one
+/// scf.forall, in front of it, and makes the tiles of `producers` in them.
+/// Fails, and leaves no loop, where one of the producers does not tile along.
 FailureOr<Tiles> tileAndFuse(RewriterBase &rewriter, Operation *consumer,
                              ArrayRef<int64_t> order, ArrayRef<int64_t> sizes,
-                             const llvm::SetVector<Operation *> &producers);
+                             const llvm::SetVector<Operation *> &producers,
+                             bool isParallel = false);
 
 /// Puts `tiles` in place of `consumer` and of those of `producers` that nothing
 /// else uses.

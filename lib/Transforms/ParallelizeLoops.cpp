@@ -20,21 +20,22 @@ using namespace mlir::rope;
 
 /// The loop that is all that `loop` does, and that is given and gives what
 /// `loop` carries; null where there is none.
-static scf::ForOp findInner(scf::ForOp loop) {
+static scf::ForOp findInner(scf::ForOp loop, StringRef mark) {
   auto inner = dyn_cast<scf::ForOp>(loop.getBody()->front());
   if (!inner || inner->getNextNode() != loop.getBody()->getTerminator() ||
-      !inner->hasAttr(RopeDialect::getParallelAttrName()) ||
+      !inner->hasAttr(mark) ||
       !llvm::equal(inner.getInits(), loop.getRegionIterArgs()) ||
       !llvm::equal(loop.getYieldedValues(), inner.getResults()))
     return nullptr;
   return inner;
 }
 
-LogicalResult rope::parallelizeLoop(RewriterBase &rewriter, scf::ForOp loop) {
-  if (!loop->hasAttr(RopeDialect::getParallelAttrName()))
+LogicalResult rope::parallelizeLoop(RewriterBase &rewriter, scf::ForOp loop,
+                                    StringRef mark) {
+  if (!loop->hasAttr(mark))
     return rewriter.notifyMatchFailure(loop, "is not marked");
   SmallVector<scf::ForOp> nest = {loop};
-  while (scf::ForOp inner = findInner(nest.back()))
+  while (scf::ForOp inner = findInner(nest.back(), mark))
     nest.push_back(inner);
   scf::ForOp innermost = nest.back();
   SmallVector<tensor::InsertSliceOp> writes;
@@ -83,17 +84,21 @@ LogicalResult rope::parallelizeLoop(RewriterBase &rewriter, scf::ForOp loop) {
 
 namespace {
 struct ParallelizeLoops : rope::impl::ParallelizeLoopsBase<ParallelizeLoops> {
+  using ParallelizeLoopsBase::ParallelizeLoopsBase;
+
   void runOnOperation() override {
+    StringRef mark = tasks ? RopeDialect::getTasksAttrName()
+                           : RopeDialect::getParallelAttrName();
     IRRewriter rewriter(&getContext());
     SmallVector<scf::ForOp> loops;
     getOperation()->walk<WalkOrder::PreOrder>([&](scf::ForOp loop) {
-      if (!loop->hasAttr(RopeDialect::getParallelAttrName()))
+      if (!loop->hasAttr(mark))
         return WalkResult::advance();
       loops.push_back(loop);
       return WalkResult::skip();
     });
     for (scf::ForOp loop : loops)
-      (void)parallelizeLoop(rewriter, loop);
+      (void)parallelizeLoop(rewriter, loop, mark);
   }
 };
 } // namespace

@@ -1149,7 +1149,8 @@ struct Vectorize : rope::impl::VectorizeBase<Vectorize> {
         done.insert(together.begin(), together.end());
         continue;
       }
-      if (succeeded(
+      if ((bf16Dot && succeeded(vectorizePairs(rewriter, op))) ||
+          succeeded(
               vectorizeContraction(rewriter, op, vectorBits, registers)) ||
           succeeded(vectorizeDot(rewriter, op, vectorBits, registers)) ||
           succeeded(vectorizeRows(rewriter, op, vectorBits)) ||

@@ -396,6 +396,12 @@ void Contraction::emitRows(Value column, int64_t vectors, int64_t lanes) {
       return emitBlocks(body.getZero(), end, fewer);
   Value full = roundDown(end, rows);
   emitBlocks(body.getZero(), full, rows);
+  // Two rows still hide the latency of sums.
+  if (rows > 2 && rows % 2 == 0 && vectors > 1) {
+    Value even = roundDown(end, 2);
+    emitBlocks(full, even, 2);
+    full = even;
+  }
   emitBlocks(full, end, 1);
 }
 

@@ -78,10 +78,11 @@ func.func @tails(%a: memref<8x96xf32>, %b: memref<96x85xf32>, %c: memref<8x85xf3
   return
 }
 
-// Three by two loops for all sizes there are.
+// Blocks of rows, pairs of them and single ones, by blocks of columns and single
+// ones.
 
 // CHECK-LABEL: @dynamic(
-// CHECK-COUNT-6: scf.for {{.*}} iter_args(
+// CHECK-COUNT-7: scf.for {{.*}} iter_args(
 // CHECK-NOT: iter_args
 // CHECK: return
 func.func @dynamic(%a: memref<?x?xf32>, %b: memref<?x?xf32>, %c: memref<?x?xf32>) {

@@ -37,7 +37,8 @@ def Rope_Dialect : Dialect {
     The first two are pure operations on small tensors and stay symbolic. The
     others are in destination style, on tensors or on memrefs. The attribute
     `rope.folded` marks a rotation that a fusion has moved into its loops,
-    `rope.parallel` an `scf.for` whose iterations do not depend on each other.
+    `rope.parallel` an `scf.for` whose iterations do not depend on each other,
+    `rope.tasks` one whose iterations are worth a thread of a processor as well.
     `rope.streaming` marks a `rope.apply` on memrefs whose result is not read
     soon: code for it may write around the cache. It is an integer, the alignment
     in bytes that the first channel of every row of the destination is known to
@@ -64,6 +65,11 @@ def Rope_Dialect : Dialect {
     /// Marks an scf.for whose iterations do not depend on each other.
     static constexpr ::llvm::StringLiteral getParallelAttrName() {
       return "rope.parallel";
+    }
+    /// Marks an scf.for whose iterations do not depend on each other and are
+    /// each worth a thread of a processor.
+    static constexpr ::llvm::StringLiteral getTasksAttrName() {
+      return "rope.tasks";
     }
     /// Marks a rope.apply, and the linalg operations that it becomes, that may
     /// write around the cache: the alignment of the rows they write, in bytes.

@@ -125,6 +125,12 @@ LogicalResult tileAttention(RewriterBase &rewriter, AttentionOp op,
 LogicalResult vectorizeContraction(RewriterBase &rewriter, linalg::LinalgOp op,
                                    unsigned vectorBits, unsigned registers);
 
+/// Likewise for a contraction of pairs of bf16 with AVX512-BF16: loops m, n, k
+/// and p, the last two summed and p of two rounds, A by (m, k, p), B by
+/// (k, n, p) and C, of f32, by (m, n). B and the pairs of A are contiguous. m
+/// may be absent.
+LogicalResult vectorizePairs(RewriterBase &rewriter, linalg::LinalgOp op);
+
 /// Replaces a linalg operation on memrefs with one reduction loop, along which
 /// what it reads is contiguous, and one result by loops over tiles of dot
 /// products. The order of sums must be free. Fails, and changes nothing, where
@@ -160,10 +166,22 @@ void populateApproximateMathPatterns(RewritePatternSet &patterns);
 LogicalResult outlineParallelLoop(RewriterBase &rewriter, SymbolTable &symbols,
                                   Operation *loop);
 
-/// Replaces `loop`, on tensors and marked by `rope.parallel`, and those that
-/// are all it holds, by an scf.forall. Fails, and changes nothing, where it
-/// carries anything but tensors of which each iteration replaces a slice.
-LogicalResult parallelizeLoop(RewriterBase &rewriter, scf::ForOp loop);
+/// Replaces `loop`, on tensors and marked by the attribute `mark`, and those
+/// that are all it holds, by an scf.forall. Fails, and changes nothing, where
+/// it carries anything but tensors of which each iteration replaces a slice.
+LogicalResult parallelizeLoop(RewriterBase &rewriter, scf::ForOp loop,
+                              StringRef mark);
+
+/// Makes `contraction`, on tensors, and what is made of its result element by
+/// element, in an scf.forall over blocks of rows and columns. Fails, and
+/// changes nothing, where it is in a parallel loop or makes a single block.
+LogicalResult tileMatmul(RewriterBase &rewriter, linalg::LinalgOp contraction);
+
+/// Replaces `contraction`, on memrefs, by loops over blocks of what is summed,
+/// for each of which a part of one operand is packed into scratch memory, and
+/// products with that. Reports a remark where it is left, and fails.
+LogicalResult packMatmul(RewriterBase &rewriter, linalg::LinalgOp contraction,
+                         const PackMatmulOptions &options);
 
 /// Bufferization of rope.table and rope.apply to their own memref forms.
 void registerBufferizableOpInterfaceExternalModels(DialectRegistry &registry);

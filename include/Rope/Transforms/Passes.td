@@ -172,6 +172,9 @@ def FuseProjection : Pass<"rope-fuse-projection"> {
     the weights are reshaped and sliced instead. A projection that several
     slices are taken of becomes one contraction for each; they must not overlap.
 
+    The loops are marked by `rope.tasks`: `rope-parallelize-loops` makes
+    tasks for threads of them on the way to a processor.
+
     Neither the head nor the contracted dimension is split. Dimensions that
     something in between reduces, as a norm over all heads does, are not
     either. What has other uses, or is made by no contraction in the same block,
@@ -180,8 +183,8 @@ def FuseProjection : Pass<"rope-fuse-projection"> {
   let options = [
     Option<"tileTokens", "tile-tokens", "int64_t", /*default=*/"512",
            "Tokens of a tile; the weights are read once for each">,
-    Option<"tileHeads", "tile-heads", "int64_t", /*default=*/"1",
-           "Heads of a tile">,
+    Option<"tileHeads", "tile-heads", "int64_t", /*default=*/"0",
+           "Heads of a tile; as many as have 256 channels where zero">,
   ];
   let dependentDialects = [
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
@@ -299,6 +302,9 @@ def Vectorize : Pass<"rope-vectorize"> {
       the result is marked `reassoc`, a long reduction is cut into chunks of at
       most 128 steps, which are summed from zero each and added to the result:
       fewer digits are lost than in one chain.
+    - With `bf16-dot`, so do contractions of pairs of bf16, `A[m][k][2]` times
+      `B[k][n][2]` into f32, two products in an instruction; it takes denormals
+      for zeros.
     - Where the reduction loop is the contiguous one of all that it reads, and
       the order of sums is free, each element of a tile of the result has a
       vector of partial sums. As many of these as a vector has lanes become one
@@ -340,6 +346,8 @@ def Vectorize : Pass<"rope-vectorize"> {
     Option<"avx512BF16", "avx512-bf16", "bool", /*default=*/"false",
            "Round to bf16 by the instruction of AVX512-BF16, and those rows by "
            "others in which it makes a zero of a denormal">,
+    Option<"bf16Dot", "bf16-dot", "bool", /*default=*/"false",
+           "Sum products of pairs of bf16 by the instruction of AVX512-BF16">,
     Option<"loops", "loops", "bool", /*default=*/"false",
            "Turn the other linalg operations on memrefs into scalar loops">,
   ];
@@ -489,10 +497,75 @@ def ParallelizeLoops : Pass<"rope-parallelize-loops"> {
     Replaces loops on tensors that are marked by `rope.parallel`, such as those
     of `rope-fuse-cache-append`, by `scf.forall`. Nested ones become one. What
     goes around must be tensors of which each iteration replaces a slice. Other
-    loops are left.
+    loops are left. With `tasks` it replaces those that are marked by
+    `rope.tasks` instead, whose iterations are long, such as those of
+    `rope-fuse-projection`.
   }];
+  let options = [
+    Option<"tasks", "tasks", "bool", /*default=*/"false",
+           "Loops over tasks of processors, not over threads of GPUs">,
+  ];
   let dependentDialects = ["::mlir::scf::SCFDialect",
                            "::mlir::tensor::TensorDialect"];
+}
+
+def TileMatmul : Pass<"rope-tile-matmul"> {
+  let summary = "Cut products of matrices into tasks";
+  let description = [{
+    Puts contractions of floats on tensors, named operations and
+    `linalg.generic`, into an `scf.forall` over blocks of 512 rows and 256
+    columns of the result. What the result starts from and what is made of it
+    element by element, such as a bias or a conversion, is made in the same
+    block, so that a block leaves the cache once. Batch dimensions are one block
+    each. Columns are what one operand has in common with the innermost dimension
+    of the result. Contractions that are in a parallel loop are left, as are
+    those of a single block.
+  }];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::bufferization::BufferizationDialect",
+    "::mlir::linalg::LinalgDialect", "::mlir::scf::SCFDialect",
+    "::mlir::tensor::TensorDialect"];
+}
+
+def PackMatmul : Pass<"rope-pack-matmul"> {
+  let summary = "Pack an operand of products of matrices, block by block";
+  let description = [{
+    Replaces contractions of floats on memrefs, with one summed dimension k and a
+    result that is contiguous in its last dimension n, by loops over blocks of k.
+    For each block the operand that n indexes is copied into scratch memory as
+    `[panel][k][lane]`, where a panel is as wide as a register tile of
+    `rope-vectorize`, and multiplied from there panel by panel: what registers
+    are filled from is contiguous, in the cache, and read from memory once. It
+    may be stored along n or along k, where it is transposed in registers.
+    16-bit floats become f32 on the way, those of the other operand as well, if
+    it has a bounded number of rows. With `bf16-dot`, bf16 is packed in pairs
+    along k, `[panel][k / 2][lane][2]`, and stays bf16: products are contractions
+    over pairs, which become instructions for them.
+
+    Few rows do not pay for a copy. Up to six, the product with what is
+    contiguous along n is made in place, in blocks of 8 rows of that operand. Up
+    to two, products with what is contiguous along k are dot products in place,
+    whose partial sums are the lanes of a vector: their order is another one.
+    Where the number of rows is known at run time alone, both forms are made.
+
+    Scratch memory is allocated in the body of the outermost parallel loop around,
+    for `rope-outline-parallel-loops` to find. A remark says for each contraction
+    that is left why.
+  }];
+  let options = [
+    Option<"vectorBits", "vector-bits", "unsigned", /*default=*/"128",
+           "Width of a vector register in bits">,
+    Option<"registers", "registers", "unsigned", /*default=*/"16",
+           "Number of vector registers">,
+    Option<"bf16Dot", "bf16-dot", "bool", /*default=*/"false",
+           "Sum products of pairs of bf16 in one instruction">,
+  ];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::linalg::LinalgDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::memref::MemRefDialect",
+    "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
 }
 
 def SpecializeKernels : Pass<"rope-specialize-kernels", "::mlir::gpu::GPUModuleOp"> {
