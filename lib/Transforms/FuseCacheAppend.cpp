@@ -13,6 +13,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "FuseTiles.h"
 #include "Rope/Transforms/Fusion.h"
 #include "Rope/Transforms/Passes.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -784,6 +785,8 @@ LogicalResult rope::fuseCacheAppend(RewriterBase &rewriter, ApplyOp apply,
   OpBuilder::InsertionGuard guard(rewriter);
   Append append(rewriter, apply);
   Reason reason = append.match();
+  if (!reason && findDirectWrite(apply) && isProjected(apply))
+    reason = "the tiles of the projection that makes it go to the cache";
   FusionCandidate candidate;
   if (!reason) {
     candidate = append.getCandidate();

@@ -12,6 +12,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "FuseTiles.h"
+#include "Rope/IR/RopeDialect.h"
 #include "Rope/Transforms/Fusion.h"
 #include "Rope/Transforms/Passes.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -38,6 +39,8 @@ using namespace mlir::rope;
 
 static constexpr llvm::StringLiteral kName = "rope-fuse-projection";
 static constexpr int kMaxRounds = 64;
+/// Channels of the heads of a tile: a block of rope-pack-matmul.
+static constexpr int64_t kTileChannels = 256;
 
 namespace {
 /// What makes the operand of a rotation.
@@ -62,6 +65,18 @@ static bool isContraction(Operation *op) {
 //===----------------------------------------------------------------------===//
 // From a rotation back to the contraction
 //===----------------------------------------------------------------------===//
+
+tensor::InsertSliceOp rope::findDirectWrite(ApplyOp apply) {
+  if (apply.getResults().empty())
+    return {};
+  OpOperand *use = getSingleUse(apply->getResult(0));
+  auto write = use ? dyn_cast<tensor::InsertSliceOp>(use->getOwner())
+                   : tensor::InsertSliceOp();
+  return write && write->getBlock() == apply->getBlock() &&
+                 &write.getSourceMutable() == use
+             ? write
+             : tensor::InsertSliceOp();
+}
 
 /// The operations in front of `apply`, the last one first.
 static SmallVector<Operation *> findProducers(ApplyOp apply) {
@@ -136,6 +151,11 @@ static std::optional<std::string> findProjection(ApplyOp apply,
               " has other uses")
           .str();
   return std::nullopt;
+}
+
+bool rope::isProjected(ApplyOp apply) {
+  Projection projection;
+  return !findProjection(apply, projection);
 }
 
 //===----------------------------------------------------------------------===//
@@ -462,8 +482,32 @@ static void planLoops(ApplyOp apply, const TiledDims &tiled,
       sizes[dim] = tile;
     }
   };
-  add(heads, options.tileHeads);
+  int64_t tileHeads = options.tileHeads;
+  if (tileHeads <= 0)
+    tileHeads =
+        ShapedType::isDynamic(type.getShape().back())
+            ? 1
+            : kTileChannels / std::max<int64_t>(type.getShape().back(), 1);
+  add(heads, tileHeads);
   add(rows, options.tileTokens);
+}
+
+/// Lets a rotation whose result is put into a larger tensor, such as a cache,
+/// write there.
+static void rotateIntoPlace(RewriterBase &rewriter, ApplyOp apply) {
+  tensor::InsertSliceOp write = findDirectWrite(apply);
+  if (!write)
+    return;
+  // There everything is known that the place depends on.
+  resolveDims(rewriter, apply);
+  if (!apply->hasOneUse())
+    return;
+  rewriter.moveOpBefore(apply, write);
+  rewriter.setInsertionPoint(apply);
+  Value place = tensor::ExtractSliceOp::create(
+      rewriter, apply.getLoc(), write.getSourceType(), write.getDest(),
+      write.getMixedOffsets(), write.getMixedSizes(), write.getMixedStrides());
+  rewriter.modifyOpInPlace(apply, [&] { apply.getInitMutable().set(place); });
 }
 
 LogicalResult rope::fuseProjection(RewriterBase &rewriter, ApplyOp apply,
@@ -487,6 +531,7 @@ LogicalResult rope::fuseProjection(RewriterBase &rewriter, ApplyOp apply,
           dropReshapes(rewriter, apply, projection))
     return leave(*reason);
 
+  rotateIntoPlace(rewriter, apply);
   TiledDims tiled = findTiledDims(apply, projection);
   if (tiled.dims.empty())
     return leave("its rows are not made one by one");
@@ -529,6 +574,12 @@ LogicalResult rope::fuseProjection(RewriterBase &rewriter, ApplyOp apply,
   SmallVector<Operation *> ops;
   loop->walk([&](DestinationStyleOpInterface op) { ops.push_back(op); });
   writeToOwnTiles(rewriter, ops);
+  // Each tile is written to a place of its own.
+  auto tileLoop = dyn_cast<scf::ForOp>(loop);
+  for (size_t i = 0; i < order.size() && tileLoop; ++i) {
+    tileLoop->setAttr(RopeDialect::getTasksAttrName(), rewriter.getUnitAttr());
+    tileLoop = dyn_cast<scf::ForOp>(tileLoop.getBody()->front());
+  }
   return success();
 }
 

@@ -1,15 +1,17 @@
-// RUN: rope-opt %s --rope-fuse-projection=tile-tokens=32 --rope-to-llvm --mlir-print-ir-after=convert-bufferization-to-memref 2>&1 | FileCheck %s
+// RUN: rope-opt %s --rope-fuse-projection=tile-tokens=32 --rope-to-llvm --mlir-print-ir-after=rope-pack-matmul 2>&1 | FileCheck %s
 // RUN: rope-opt %s --rope-fuse-projection=tile-tokens=32 --rope-to-llvm | FileCheck %s --check-prefix=LLVM
 
-// All that is left of the projection is two tiles on the stack. The rotation
-// writes to the result, which nothing else does.
+// All that is left of the projection is two tiles and what is packed, in the
+// workspace of a task. The rotation writes to the result, which nothing else
+// does.
 
 // CHECK-LABEL: func @projection(
 // CHECK-NOT: memref.alloc(
-// CHECK: memref.alloca() {{.*}} : memref<32x1x64xf32>
-// CHECK: memref.alloca() {{.*}} : memref<32x1x64xbf16>
-// CHECK: scf.for
-// CHECK: scf.for
+// CHECK: scf.forall {{.*}} to (8, %{{.*}}) step (4, 32)
+// CHECK-DAG: memref.alloc() {{.*}} : memref<32x4x64xf32>
+// CHECK-DAG: memref.alloc() {{.*}} : memref<32x256xf32>
+// CHECK-DAG: memref.alloc() {{.*}} : memref<32x256x8xf32>
+// CHECK: memref.alloca() {{.*}} : memref<32x4x64xbf16>
 // CHECK-NOT: memref.{{alloc|copy}}
 // CHECK: rope.apply
 // CHECK-NOT: memref.{{alloc|copy}}

@@ -1,4 +1,4 @@
-// RUN: rope-opt %s --split-input-file --rope-fuse-projection=tile-tokens=32 --cse --remark-format=emitRemark --remarks-filter='rope-fuse.*' --verify-diagnostics | FileCheck %s
+// RUN: rope-opt %s --split-input-file --rope-fuse-projection="tile-tokens=32 tile-heads=1" --cse --remark-format=emitRemark --remarks-filter='rope-fuse.*' --verify-diagnostics | FileCheck %s
 
 // The heads come out of the projected channels: the weights are reshaped, and a
 // tile of tokens is projected to one head and rotated. Nothing of the size of
@@ -90,6 +90,28 @@ func.func @bias_first(%x: tensor<100x256xf32>, %w: tensor<256x512xf32>, %b: tens
   %y = rope.apply ins(%h, %c, %c : tensor<100x8x64xf32>, tensor<100x32xf32>, tensor<100x32xf32>)
                   outs(%h : tensor<100x8x64xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
   return %y : tensor<100x8x64xf32>
+}
+
+// -----
+
+// What goes to a cache is rotated into it.
+
+// CHECK-LABEL: @appended(
+// CHECK-SAME: %[[CACHE:[a-z0-9]+]]: tensor<4096x8x64xf32>, %[[AT:[a-z0-9]+]]: index
+// CHECK: %[[PLACE:.*]] = tensor.extract_slice %[[CACHE]][%[[AT]], 0, 0] [100, 8, 64]
+// CHECK: %[[ROWS:.*]] = scf.for {{.*}} iter_args(%{{.*}} = %[[PLACE]])
+// CHECK: rope.apply
+// CHECK: {rope.tasks}
+// CHECK: {rope.tasks}
+// CHECK: tensor.insert_slice %[[ROWS]] into %[[CACHE]][%[[AT]], 0, 0]
+func.func @appended(%x: tensor<100x256xf32>, %w: tensor<256x8x64xf32>, %c: tensor<100x32xf32>, %e: tensor<100x8x64xf32>, %cache: tensor<4096x8x64xf32>, %at: index) -> tensor<4096x8x64xf32> {
+  %m = linalg.contract indexing_maps = [affine_map<(s, h, d, k) -> (s, k)>, affine_map<(s, h, d, k) -> (k, h, d)>, affine_map<(s, h, d, k) -> (s, h, d)>]
+         ins(%x, %w : tensor<100x256xf32>, tensor<256x8x64xf32>) outs(%e : tensor<100x8x64xf32>) -> tensor<100x8x64xf32>
+  // expected-remark @below {{rotation folded into ", Remark=linalg.contract}}
+  %y = rope.apply ins(%m, %c, %c : tensor<100x8x64xf32>, tensor<100x32xf32>, tensor<100x32xf32>)
+                  outs(%e : tensor<100x8x64xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  %r = tensor.insert_slice %y into %cache[%at, 0, 0] [100, 8, 64] [1, 1, 1] : tensor<100x8x64xf32> into tensor<4096x8x64xf32>
+  return %r : tensor<4096x8x64xf32>
 }
 
 // -----

@@ -148,6 +148,7 @@ class Plain:
 
         expected = self.results({k: v.astype("f8") for k, v in data.items()}, rotate)
         sizes += [np.abs(r) for r in expected[len(sizes) :]]
+        sizes = [s if s.shape == r.shape else np.abs(r) for s, r in zip(sizes, expected)]
         # Products of numbers of about one; what is rounded is so relative to
         # the pair.
         got = {}
@@ -208,6 +209,33 @@ class Biased(Plain):
 
     def result_dtype(self):
         return reference.NUMPY[self.dtype]
+
+
+class Appended(Plain):
+    """Put into a cache, of which other rows stay."""
+
+    rows = 2 + max(ROWS) + 1
+
+    def ir(self):
+        h = self.tensor("?", self.heads, self.head, dtype="f32")
+        t = self.tensor("?", self.head // 2, dtype="f32")
+        cache = self.tensor(self.rows, self.heads, self.head, dtype="f32")
+        return self.start([cache]) + (
+            "%h = tensor.expand_shape %m [[0], [1, 2]] "
+            f"output_shape [%n, {self.heads}, {self.head}] : "
+            f"{self.tensor('?', self.heads * self.head, dtype='f32')} into {h}\n"
+            f"%ey = tensor.empty(%n) : {h}\n{apply('y', 'h', h, t, 0)}"
+            f"%seven = arith.constant 7.0 : f32\n%ec = tensor.empty() : {cache}\n"
+            f"%cache = linalg.fill ins(%seven : f32) outs(%ec : {cache}) -> {cache}\n"
+            f"%r = tensor.insert_slice %y into %cache[2, 0, 0] [%n, {self.heads}, {self.head}] "
+            f"[1, 1, 1] : {h} into {cache}\nreturn %r : {cache}\n}}\n"
+        )
+
+    def results(self, values, rotate):
+        (y,) = super().results(values, rotate)
+        cache = np.full((self.rows, *y.shape[1:]), 7.0)
+        cache[2 : 2 + len(y)] = y
+        return [cache]
 
 
 class Normed(Plain):
@@ -293,6 +321,7 @@ def cases():
         yield Plain(f"plain_{dtype}", dtype)
         yield Plain(f"table_{dtype}", dtype, table=True)
         yield Biased(f"biased_{dtype}", dtype)
+        yield Appended(f"appended_{dtype}", dtype, table=True)
         yield Normed(f"normed_{dtype}", dtype, table=dtype == "f32")
         yield NormedTogether(f"together_{dtype}", dtype)
     wide = Plain("wide", "f32")
