@@ -15,7 +15,7 @@
 //     rotate and scale the queries
 //     for each tile of keys:
 //       make the rows of the table
-//       for each head block: rotate the keys, rope.online_attention
+//       for each head block: what rope.online_attention stands for
 //   parallel for (batch, chunk of head blocks):
 //     weigh and add what the splits have, store
 //
@@ -25,6 +25,7 @@
 
 #include "AttentionTiles.h"
 #include "Rope/Transforms/CostModel.h"
+#include "VectorBody.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -62,8 +63,8 @@ private:
   void emitTile(Value from, Value count);
   void emitBlock(Value block, Value from, Value count, ArrayRef<Value> cosSin);
   bool isRotatedInProduct();
-  void emitRotatedProduct(Value query, Value key, ArrayRef<Value> cosSin,
-                          Value scores, OpFoldResult count);
+  void emitProduct(Value query, Value key, ArrayRef<Value> cosSin, Value scores,
+                   OpFoldResult count);
   Value prepareScoreOperand(const ScoreOperand &operand, const Parts &parts,
                             SmallVectorImpl<AffineMap> &maps);
   void emitCombination(Value batchIndex, Value chunk);
@@ -437,42 +438,16 @@ bool DecodeTiler::isRotatedInProduct() {
          getConstantIntValue(rows).value_or(heads) <= kRotatingRows;
 }
 
-/// `scores = q k`, of keys in place that are rotated by the rows `cosSin`.
-void DecodeTiler::emitRotatedProduct(Value query, Value key,
-                                     ArrayRef<Value> cosSin, Value scores,
-                                     OpFoldResult count) {
+/// `scores = q k`, of keys that are rotated by the rows `cosSin`, if there are
+/// any. Keys in place are asked for a tile ahead.
+void DecodeTiler::emitProduct(Value query, Value key, ArrayRef<Value> cosSin,
+                              Value scores, OpFoldResult count) {
   AffineExpr s0, s1, i, j, c;
   bindSymbols(b.getContext(), s0, s1);
   bindDims(b.getContext(), i, j, c);
   auto map = [&](ArrayRef<AffineExpr> results) {
     return AffineMap::get(3, 0, results, b.getContext());
   };
-  OpFoldResult zero = b.getIndexAttr(0);
-  OpFoldResult pairs = memref::getMixedSizes(b, b.getLoc(), cosSin[0]).back();
-  auto columns = [&](Value memref, OpFoldResult size, OpFoldResult start,
-                     OpFoldResult number) {
-    return slice(memref, {{zero, size}, {start, number}}, {false, false});
-  };
-  // A row of the table for each key, or one for all.
-  SmallVector<bool> dropped;
-  for (int64_t dim : keyRotation.getPositionDims().asArrayRef())
-    dropped.push_back(matchMapResult(keyMap.getResult(dim))->loop != Loop::key);
-  dropped.push_back(false);
-  SmallVector<Value> inputs = {
-      columns(query, rows, zero, pairs), columns(query, rows, pairs, pairs),
-      columns(key, count, zero, pairs), columns(key, count, pairs, pairs)};
-  SmallVector<AffineMap> maps = {map({i, c}), map({i, c}), map({j, c}),
-                                 map({j, c})};
-  for (Value table : cosSin) {
-    SmallVector<Part> all;
-    for (OpFoldResult size : memref::getMixedSizes(b, b.getLoc(), table))
-      all.push_back({zero, size});
-    inputs.push_back(slice(table, all, dropped));
-    maps.push_back(llvm::is_contained(ArrayRef(dropped).drop_back(), false)
-                       ? map({j, c})
-                       : map({c}));
-  }
-  linalg::FillOp::create(b, number(0.0), scores);
   auto contract = arith::FastMathFlags::contract;
   auto times = [&](ImplicitLocOpBuilder &b, Value x, Value y) -> Value {
     return arith::MulFOp::create(b, x, y, contract);
@@ -484,11 +459,12 @@ void DecodeTiler::emitRotatedProduct(Value query, Value key,
   };
   auto product =
       [&](ArrayRef<Value> inputs, ArrayRef<AffineMap> maps,
+          ArrayRef<int64_t> prefetch,
           function_ref<Value(ImplicitLocOpBuilder &, ValueRange)> emit) {
         SmallVector<AffineMap> all(maps);
         all.push_back(map({i, j}));
         auto parallel = utils::IteratorType::parallel;
-        linalg::GenericOp::create(
+        auto generic = linalg::GenericOp::create(
             b, TypeRange{}, inputs, scores, all,
             {parallel, parallel, utils::IteratorType::reduction},
             [&](OpBuilder &builder, Location loc, ValueRange arguments) {
@@ -498,24 +474,56 @@ void DecodeTiler::emitRotatedProduct(Value query, Value key,
                 wide.push_back(toFloat(inner, argument, type));
               linalg::YieldOp::create(inner, emit(inner, wide));
             });
+        if (!wideKeys)
+          generic->setAttr(kPrefetchAttrName, b.getDenseI64ArrayAttr(prefetch));
       };
-  product(inputs, maps, [&](ImplicitLocOpBuilder &b, ValueRange x) {
-    Value even = arith::SubFOp::create(b, times(b, x[2], x[4]),
-                                       times(b, x[3], x[5]), contract);
-    Value odd = arith::AddFOp::create(b, times(b, x[3], x[4]),
-                                      times(b, x[2], x[5]), contract);
-    return accumulate(b, odd, x[1], accumulate(b, even, x[0], x[6]));
-  });
+  auto plain = [&](Value query, Value key) {
+    product({query, key}, {map({i, c}), map({j, c})}, {1, kKeys},
+            [&](ImplicitLocOpBuilder &b, ValueRange x) {
+              return accumulate(b, x[0], x[1], x[2]);
+            });
+  };
+  linalg::FillOp::create(b, number(0.0), scores);
+  if (cosSin.empty())
+    return plain(query, key);
+
+  OpFoldResult zero = b.getIndexAttr(0);
+  OpFoldResult pairs = memref::getMixedSizes(b, b.getLoc(), cosSin[0]).back();
+  auto columns = [&](Value memref, OpFoldResult size, OpFoldResult start,
+                     OpFoldResult number) {
+    return slice(memref, {{zero, size}, {start, number}}, {false, false});
+  };
+  // A row of the table for each key, or one for all.
+  SmallVector<bool> dropped;
+  for (int64_t dim : keyRotation.getPositionDims().asArrayRef())
+    dropped.push_back(matchMapResult(keyMap.getResult(dim))->loop != Loop::key);
+  bool hasKeys = llvm::is_contained(dropped, false);
+  dropped.push_back(false);
+  SmallVector<Value> inputs = {
+      columns(query, rows, zero, pairs), columns(query, rows, pairs, pairs),
+      columns(key, count, zero, pairs), columns(key, count, pairs, pairs)};
+  SmallVector<AffineMap> maps = {map({i, c}), map({i, c}), map({j, c}),
+                                 map({j, c})};
+  for (Value table : cosSin) {
+    SmallVector<Part> all;
+    for (OpFoldResult size : memref::getMixedSizes(b, b.getLoc(), table))
+      all.push_back({zero, size});
+    inputs.push_back(slice(table, all, dropped));
+    maps.push_back(hasKeys ? map({j, c}) : map({c}));
+  }
+  product(inputs, maps, {2, kKeys, 3, kKeys},
+          [&](ImplicitLocOpBuilder &b, ValueRange x) {
+            Value even = arith::SubFOp::create(b, times(b, x[2], x[4]),
+                                               times(b, x[3], x[5]), contract);
+            Value odd = arith::AddFOp::create(b, times(b, x[3], x[4]),
+                                              times(b, x[2], x[5]), contract);
+            return accumulate(b, odd, x[1], accumulate(b, even, x[0], x[6]));
+          });
   // Channels that are not rotated.
   OpFoldResult first = apply(s0 * 2, {pairs});
   OpFoldResult rest = apply(s0 - s1 * 2, {channels, pairs});
-  if (getConstantIntValue(rest) == 0)
-    return;
-  product({columns(query, rows, first, rest), columns(key, count, first, rest)},
-          {map({i, c}), map({j, c})},
-          [&](ImplicitLocOpBuilder &b, ValueRange x) {
-            return accumulate(b, x[0], x[1], x[2]);
-          });
+  if (getConstantIntValue(rest) != 0)
+    plain(columns(query, rows, first, rest), columns(key, count, first, rest));
 }
 
 void DecodeTiler::emitBlock(Value block, Value from, Value count,
@@ -567,12 +575,14 @@ void DecodeTiler::emitBlock(Value block, Value from, Value count,
             arith::RemUIOp::create(b, row, number)};
   };
   buildScores(online, indices, from, bool(positions));
-  if (!isRotatedInProduct())
-    return;
+  // Values are asked for a tile ahead as well.
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPoint(online);
-  emitRotatedProduct(query, key, cosSin, products, count);
+  emitProduct(query, key, wideKeys ? ArrayRef<Value>() : cosSin, products,
+              count);
   decomposeWithScores(b, online);
+  auto sums = cast<linalg::GenericOp>(online->getPrevNode());
+  sums->setAttr(kPrefetchAttrName, b.getDenseI64ArrayAttr({0, kKeys}));
   online.erase();
 }
 

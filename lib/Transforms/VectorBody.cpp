@@ -31,6 +31,26 @@ bool rope::isContiguous(Value memref) {
          !strides.empty() && strides.back() == 1;
 }
 
+int64_t rope::getPrefetchDistance(linalg::LinalgOp op, unsigned operand) {
+  auto attr = op->getAttrOfType<DenseI64ArrayAttr>(kPrefetchAttrName);
+  for (int64_t i = 0; attr && i + 1 < attr.size(); i += 2)
+    if (attr[i] == operand)
+      return attr[i + 1];
+  return 0;
+}
+
+void rope::emitPrefetch(ImplicitLocOpBuilder &b, Value memref,
+                        ValueRange indices, int64_t distance) {
+  if (distance == 0 || indices.size() < 2)
+    return;
+  SmallVector<Value> ahead(indices);
+  Value &row = ahead[ahead.size() - 2];
+  row = arith::AddIOp::create(b, row,
+                              arith::ConstantIndexOp::create(b, distance));
+  memref::PrefetchOp::create(b, memref, ahead, /*isWrite=*/false,
+                             /*localityHint=*/2, /*isDataCache=*/true);
+}
+
 /// Definitions are followed this far.
 static constexpr int kMaxDepth = 6;
 

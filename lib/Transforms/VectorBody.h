@@ -18,6 +18,18 @@
 
 namespace mlir::rope {
 
+/// The attribute of a contraction, array<i64: operand, distance, ...>: vectors
+/// of these operands are asked for as many rows ahead as they are read.
+inline constexpr llvm::StringLiteral kPrefetchAttrName = "rope.prefetch";
+
+/// Asks for the vector at `indices` of `memref`, `distance` rows ahead. What
+/// lies behind the end of an array is not touched.
+void emitPrefetch(ImplicitLocOpBuilder &b, Value memref, ValueRange indices,
+                  int64_t distance);
+
+/// The distance for operand `operand` of `op`, zero where it is not asked for.
+int64_t getPrefetchDistance(linalg::LinalgOp op, unsigned operand);
+
 /// Whether the elements of the last dimension lie side by side.
 bool isContiguous(Value memref);
 

@@ -78,6 +78,7 @@ struct Access {
   bool hasColumns;
   bool hasRows;
   bool hasReduction;
+  int64_t prefetchDistance;
 };
 
 class Contraction {
@@ -158,7 +159,8 @@ LogicalResult Contraction::analyze() {
       return failure();
     accesses.push_back({operand.get(), map,
                         op.payloadUsesValueFromOperand(&operand), hasLanes,
-                        false, false, map.isFunctionOfDim(reduction)});
+                        false, false, map.isFunctionOfDim(reduction),
+                        getPrefetchDistance(op, operand.getOperandNumber())});
   }
   staticSizes = op.getStaticLoopRanges();
   width = VectorBody::getLanes(op, vectorBits);
@@ -433,8 +435,10 @@ Value Contraction::load(const Access &access, ValueRange position,
       access.map.getResults(), [&](AffineExpr expr) -> Value {
         return position[cast<AffineDimExpr>(expr).getPosition()];
       });
-  if (access.hasLanes)
+  if (access.hasLanes) {
+    emitPrefetch(b, access.memref, indices, access.prefetchDistance);
     return body.load(access.memref, indices, lanes);
+  }
   return body.loadScalar(access.memref, indices);
 }
 

@@ -38,6 +38,7 @@ struct Access {
   Value memref;
   AffineMap map;
   bool isUsed, hasReduction, hasColumns, hasRows;
+  int64_t prefetchDistance;
 };
 
 class DotProducts {
@@ -169,7 +170,8 @@ LogicalResult DotProducts::analyze() {
     accesses.push_back({operand.get(), map,
                         op.payloadUsesValueFromOperand(&operand), hasReduction,
                         map.isFunctionOfDim(column),
-                        row && map.isFunctionOfDim(*row)});
+                        row && map.isFunctionOfDim(*row),
+                        getPrefetchDistance(op, operand.getOperandNumber())});
   }
   // What columns are made of takes registers too, where instructions do not
   // read memory themselves or there are few.
@@ -302,6 +304,7 @@ Value DotProducts::load(const Access &access, ValueRange position, Value mask) {
   SmallVector<Value> indices = indicesAt(access.map, position);
   if (!access.hasReduction)
     return body.loadScalar(access.memref, indices);
+  emitPrefetch(b, access.memref, indices, access.prefetchDistance);
   if (!mask)
     return body.load(access.memref, indices, width);
   auto type =

@@ -127,6 +127,7 @@ func.func @causal(%q: memref<?x?x32x128xbf16>, %k: memref<?x?x8x128xbf16>, %v: m
 
 // CHECK-LABEL: @mask(
 // CHECK-SAME: %[[Q:[a-z0-9]+]]: memref<4x?x64xf32>, %[[K:[a-z0-9]+]]: memref<4x?x64xf32>, %[[V:[a-z0-9]+]]: memref<4x?x64xf32>
+// CHECK: } else {
 // CHECK: scf.parallel
 // CHECK-NOT: arith.extf
 // CHECK: %[[KEYS:.*]] = memref.subview %[[K]]

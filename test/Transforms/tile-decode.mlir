@@ -25,6 +25,7 @@
 // Keys are rotated as the product reads them, where they lie.
 // CHECK: linalg.generic {{.*}} iterator_types = ["parallel", "parallel", "reduction"]
 // CHECK-SAME: memref<4x64xf32, strided<[128, 1], offset: ?>>, memref<4x64xf32, strided<[128, 1], offset: ?>>, memref<?x64xbf16, strided<[1024, 1], offset: ?>>, memref<?x64xbf16, strided<[1024, 1], offset: ?>>
+// CHECK-SAME: attrs = {rope.prefetch = array<i64: 2, 32, 3, 32>}
 // CHECK: arith.subf
 // One query needs no mask: what is selected is the greater of two.
 // CHECK: math.exp
@@ -71,8 +72,8 @@ func.func @one_query(%q: memref<?x1x32x128xbf16>, %k: memref<?x?x8x128xbf16>, %v
 // CHECK: scf.if %[[FEW]] {
 // CHECK: memref.alloc({{.*}}) {alignment = 64 : i64} : memref<1x2x?x1x?xf32>
 // CHECK: scf.parallel
-// CHECK: rope.online_attention
-// CHECK-SAME: memref<?x64xf32, strided<[64, 1], offset: ?>>
+// CHECK: linalg.generic {{.*}} ins({{.*}} memref<?x64xf32, strided<[64, 1], offset: ?>>)
+// CHECK-SAME: attrs = {rope.prefetch = array<i64: 1, 32>}
 // CHECK: arith.cmpi sle
 // CHECK: scf.parallel
 // CHECK: } else {
@@ -99,8 +100,10 @@ func.func @heads_outside(%q: memref<1x8x?x64xf32>, %k: memref<1x2x?x64xf32>, %v:
 // CHECK: scf.parallel
 // CHECK: memref.alloc() {alignment = 64 : i64} : memref<32x128xf32>
 // CHECK: rope.apply {{.*}} outs(%{{.*}} : memref<1x?x1x128xf32, strided<[1, 128, 1, 1]>>)
-// CHECK: rope.online_attention
-// CHECK-SAME: memref<8x128xf32, strided<[128, 1], offset: ?>>, memref<?x128xf32, strided<[128, 1]>>, memref<?x128xf32, strided<[1024, 1], offset: ?>>)
+// CHECK: linalg.generic {{.*}} ins({{.*}} memref<8x128xf32, strided<[128, 1], offset: ?>>, memref<?x128xf32, strided<[128, 1]>>) outs({{.*}} memref<8x?xf32
+// CHECK-NOT: rope.prefetch
+// CHECK: linalg.generic {{.*}} ins({{.*}} memref<?x128xf32, strided<[1024, 1], offset: ?>>, memref<8x?xf32, strided<[32, 1]>>)
+// CHECK-SAME: attrs = {rope.prefetch = array<i64: 0, 32>}
 func.func @two_queries(%q: memref<1x2x32x128xf32>, %k: memref<1x?x8x128xf32>, %v: memref<1x?x8x128xf32>,
                        %cos: memref<?x64xf32>, %sin: memref<?x64xf32>, %o: memref<1x2x32x128xf32>) {
   rope.attention {indexing_maps = [#q, #k, #v, #o], scale = 0.088 : f64}

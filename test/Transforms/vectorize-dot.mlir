@@ -50,6 +50,23 @@ func.func @rest(%a: memref<?x?xf32>, %b: memref<?x?xbf16>, %c: memref<?x?xf32>) 
   return
 }
 
+// What is asked for is read that many rows later.
+
+// CHECK-LABEL: func @ahead(
+// CHECK: %[[ROW:.*]] = arith.addi %{{.*}}, %c32
+// CHECK: memref.prefetch %arg1[%[[ROW]], %{{.*}}], read, locality<2>, data
+// CHECK-NOT: memref.prefetch %arg0
+func.func @ahead(%a: memref<1x64xf32>, %b: memref<?x64xf32>, %c: memref<1x?xf32>) {
+  linalg.generic {indexing_maps = [#a, #b, #c], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%a, %b : memref<1x64xf32>, memref<?x64xf32>) outs(%c : memref<1x?xf32>) attrs = {rope.prefetch = array<i64: 1, 32>} {
+  ^bb0(%x: f32, %y: f32, %z: f32):
+    %0 = arith.mulf %x, %y fastmath<contract> : f32
+    %1 = arith.addf %0, %z fastmath<reassoc,contract> : f32
+    linalg.yield %1 : f32
+  }
+  return
+}
+
 // Each lane has a part of the sum and of the maximum of a row.
 
 // CHECK-LABEL: func @rows(
