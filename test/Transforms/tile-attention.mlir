@@ -96,7 +96,7 @@
 // AMX: rope.online_attention
 
 // LINALG-LABEL: @causal(
-// LINALG-NOT: rope.
+// LINALG-NOT: rope.{{attention|online_attention|apply|table}}
 func.func @causal(%q: memref<?x?x32x128xbf16>, %k: memref<?x?x8x128xbf16>, %v: memref<?x?x8x128xbf16>,
                   %cos: memref<?x64xf32>, %sin: memref<?x64xf32>, %o: memref<?x?x32x128xbf16>) {
   rope.attention {causal, indexing_maps = [#q, #k, #v, #o], scale = 0.088 : f64}
