@@ -19,7 +19,8 @@
 //   parallel for (batch, chunk of head blocks):
 //     weigh and add what the splits have, store
 //
-// Heads are inside of tiles where they are so in memory.
+// Heads are inside of tiles where they are so in memory, or share the rows of a
+// table.
 //
 //===----------------------------------------------------------------------===//
 
@@ -159,7 +160,8 @@ void DecodeTiler::chooseSizes() {
   };
   rows = product(heads, length);
   int64_t numHeads = getStaticSize(op, Loop::head);
-  if (!ShapedType::isDynamic(numHeads) && areHeadsInside(op)) {
+  // Heads share the rows of the table too, wherever they lie.
+  if (!ShapedType::isDynamic(numHeads) && (keyRotation || areHeadsInside(op))) {
     int64_t perRow = getConstantIntValue(channels).value_or(128) +
                      getConstantIntValue(valueChannels).value_or(128);
     int64_t numRows = getConstantIntValue(rows).value_or(heads);
