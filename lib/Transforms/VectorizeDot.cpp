@@ -307,11 +307,18 @@ Value DotProducts::load(const Access &access, ValueRange position, Value mask) {
   emitPrefetch(b, access.memref, indices, access.prefetchDistance);
   if (!mask)
     return body.load(access.memref, indices, width);
-  auto type =
-      VectorType::get(width, getElementTypeOrSelf(access.memref.getType()));
-  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
-  return vector::MaskedLoadOp::create(b, type, access.memref, indices, mask,
-                                      zero);
+  // Processors that have no bf16 take masked vectors of it apart.
+  Value memref = access.memref;
+  auto type = VectorType::get(width, getElementTypeOrSelf(memref.getType()));
+  VectorType loaded = type;
+  if (type.getElementType().isBF16() || type.getElementType().isF16()) {
+    memref = body.asIntegers(memref);
+    loaded = VectorType::get(width, b.getI16Type());
+  }
+  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(loaded));
+  Value vector =
+      vector::MaskedLoadOp::create(b, loaded, memref, indices, mask, zero);
+  return loaded == type ? vector : vector::BitCastOp::create(b, type, vector);
 }
 
 /// Adds the products at `channel`, in the lanes of `mask` if there is one.

@@ -32,11 +32,12 @@ func.func @dot(%a: memref<4x64xf32>, %b: memref<?x64xf32>, %c: memref<4x?xf32>) 
   return
 }
 
-// Channels behind the last whole vector are read under a mask.
+// Channels behind the last whole vector are read under a mask, as integers.
 
 // CHECK-LABEL: func @rest(
 // CHECK: %[[MASK:.*]] = arith.cmpi slt
-// CHECK: vector.maskedload {{.*}}, %[[MASK]], {{.*}} : memref<?x?xbf16>, vector<16xi1>, vector<16xbf16> into vector<16xbf16>
+// CHECK: vector.maskedload {{.*}}, %[[MASK]], {{.*}} : memref<?x?xi16>, vector<16xi1>, vector<16xi16> into vector<16xi16>
+// CHECK: vector.bitcast %{{.*}} : vector<16xi16> to vector<16xbf16>
 // CHECK: arith.select %[[MASK]]
 func.func @rest(%a: memref<?x?xf32>, %b: memref<?x?xbf16>, %c: memref<?x?xf32>) {
   linalg.generic {indexing_maps = [#a, #b, #c], iterator_types = ["parallel", "parallel", "reduction"]}
