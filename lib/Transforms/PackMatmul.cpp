@@ -256,6 +256,12 @@ std::optional<std::string> Packer::analyze() {
   bool isUnit = isContiguous(right->get());
   isContiguousInLanes = isUnit && isLastLoop(rightMap, lane);
   isTransposed = isUnit && isLastLoop(rightMap, step);
+  auto sum = cast<arith::AddFOp>(
+      op.getBlock()->getTerminator()->getOperand(0).getDefiningOp());
+  if (isTransposed && isContiguous(left->get()) && isLastLoop(leftMap, step) &&
+      arith::bitEnumContainsAny(sum.getFastmath(),
+                                arith::FastMathFlags::reassoc))
+    return "its sums are dot products in any order";
   bool isWideLeft = getElement(left) == type;
   isDot = options.bf16Dot && options.vectorBits == 512 && type.isF32() &&
           getElement(left).isBF16() && getElement(right).isBF16() &&
