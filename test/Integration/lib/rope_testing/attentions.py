@@ -415,7 +415,7 @@ CASES = [
     Attention("static_odd", lengths_known=(("b", 1), ("i", 5), ("j", 7)), masks=("ij:f32",), group=4),
 ]
 # The same in bf16, whose products have instructions of their own.
-CASES += [dataclasses.replace(case, name=f"{case.name}_bf16", type="bf16")
+CASES += [dataclasses.replace(case, name=f"{case.name}_in_bf16", type="bf16")
           for case in CASES if case.type == "f32" and not case.value_type and not case.name.endswith("_f32")]
 SPOILERS = (not_a_number, infinite_values, large)
 # Cases, by how their names start, that are called with spoiled numbers as well.
