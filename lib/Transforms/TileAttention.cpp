@@ -156,7 +156,7 @@ private:
   int64_t paddedChannels = 0, paddedValueChannels = 0;
   Value valueMemory, valueWords, valueFlags;
   Value pairedRows, valueRows;
-  Value narrowQueries, narrowWords, transposedWords, weights;
+  Value queryWords, transposedWords, weights;
 };
 } // namespace
 
@@ -494,9 +494,10 @@ void AttentionTiler::emitPacking() {
 void AttentionTiler::allocate() {
   OpFoldResult count = b.getIndexAttr(maxBlocks), lanes = b.getIndexAttr(rows);
   OpFoldResult keys = b.getIndexAttr(tileKeys);
-  // What is rotated is not rounded again.
-  queryTile = alloc({lanes, channels},
-                    queryRotation ? type : floatElement(op.getQuery()));
+  // What is rotated is not rounded, but once for pairs.
+  if (!isPaired())
+    queryTile = alloc({lanes, channels},
+                      queryRotation ? type : floatElement(op.getQuery()));
   outputTile = alloc({lanes, valueChannels}, floatElement(op.getInits()[0]));
   if (isPaired()) {
     int64_t bytes = rows * paddedChannels * 2;
@@ -505,8 +506,8 @@ void AttentionTiler::allocate() {
                                     constant(0), ValueRange());
     };
     Value memory = alloc({b.getIndexAttr(bytes)}, b.getI8Type());
-    narrowQueries = words(memory, {rows, paddedChannels}, b.getBF16Type());
-    narrowWords = words(memory, {rows, paddedChannels / 2}, b.getI32Type());
+    queryTile = words(memory, {rows, paddedChannels}, b.getBF16Type());
+    queryWords = words(memory, {rows, paddedChannels / 2}, b.getI32Type());
     memory = alloc({b.getIndexAttr(maxBlocks * bytes)}, b.getI8Type());
     transposed = words(memory, {maxBlocks, paddedChannels / 2, 2 * rows},
                        b.getBF16Type());
@@ -519,7 +520,7 @@ void AttentionTiler::allocate() {
     if (getConstantIntValue(channels) != paddedChannels)
       linalg::FillOp::create(
           b, Value(arith::ConstantOp::create(b, b.getI32IntegerAttr(0))),
-          narrowWords);
+          queryWords);
   } else {
     transposed = alloc({count, channels, lanes}, type);
     acc = alloc({count, valueChannels, lanes}, type);
@@ -616,8 +617,10 @@ void AttentionTiler::emitPrologue(Value block) {
 
   // The queries, rotated, one after another; then transposed.
   OpFoldResults strides(kNumLoops, b.getIndexAttr(1));
-  strides[unsigned(Loop::head)] = channels;
-  strides[unsigned(Loop::query)] = apply(s0 * heads, {channels});
+  OpFoldResult perRow =
+      isPaired() ? OpFoldResult(b.getIndexAttr(paddedChannels)) : channels;
+  strides[unsigned(Loop::head)] = perRow;
+  strides[unsigned(Loop::query)] = apply(s0 * heads, {perRow});
   Value tile = tileView(queryTile, b.getIndexAttr(0), op.getQuery(), queryMap,
                         parts, strides);
   if (queryRotation) {
@@ -636,31 +639,20 @@ void AttentionTiler::emitPrologue(Value block) {
   AffineMap plain = b.getMultiDimIdentityMap(2);
   AffineMap swapped =
       AffineMap::getPermutationMap(ArrayRef<unsigned>{1, 0}, context);
-  double scale = isPaired() ? 1.0 : op.getScale().convertToDouble();
-  auto scaled = [&](ImplicitLocOpBuilder &b, Value x) -> Value {
-    x = toFloat(b, x, type);
-    if (scale == 1.0)
-      return x;
-    return arith::MulFOp::create(
-        b, x, arith::ConstantOp::create(b, b.getFloatAttr(type, scale)));
-  };
   OpFoldResult allRows = b.getIndexAttr(rows);
   if (isPaired()) {
-    // Rounded once, then transposed as pairs.
-    generic({queryTile}, {plain}, row(narrowQueries, {}, {allRows, channels}),
-            plain, [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
-              return toFloat(b, arguments[0], b.getBF16Type());
-            });
-    generic({narrowWords}, {plain},
+    generic({queryWords}, {plain},
             row(transposedWords, {block},
                 {b.getIndexAttr(paddedChannels / 2), allRows}),
             swapped, [&](ImplicitLocOpBuilder &, ValueRange arguments) {
               return arguments[0];
             });
   } else {
+    double scale = op.getScale().convertToDouble();
     generic({queryTile}, {plain}, row(transposed, {block}, {channels, allRows}),
             swapped, [&](ImplicitLocOpBuilder &b, ValueRange arguments) {
-              return scaled(b, arguments[0]);
+              Value x = toFloat(b, arguments[0], type);
+              return scale == 1.0 ? x : scaledBy(b, x, scale);
             });
   }
 
