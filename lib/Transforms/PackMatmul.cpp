@@ -904,7 +904,12 @@ void Packer::emitProduct(Part steps, Part column) {
                                 mapping.lookup(inner.getOperand(0)));
                     continue;
                   }
-                  builder.clone(inner, mapping);
+                  // Parts of a long sum, each from zero, lose fewer digits; the
+                  // order of a reduction is free.
+                  Operation *copy = builder.clone(inner, mapping);
+                  if (auto add = dyn_cast<arith::AddFOp>(copy); add && !isDot)
+                    add.setFastmath(add.getFastmath() |
+                                    arith::FastMathFlags::reassoc);
                 }
               });
   parts[lane] = wholeLanes;
