@@ -96,6 +96,9 @@ rope::createTargetMachine(const TargetInfo &info, unsigned optLevel,
   std::optional<llvm::Reloc::Model> relocation;
   if (!inMemory)
     relocation = llvm::Reloc::PIC_;
+  // LLVM selects no tiles of AMX without any optimisation.
+  if (info.amxBF16)
+    optLevel = std::max(optLevel, 1u);
   return std::unique_ptr<llvm::TargetMachine>(
       getTarget(info).createTargetMachine(
           Triple(info.triple), info.cpu, info.features, llvm::TargetOptions(),

@@ -1,5 +1,8 @@
 // REQUIRES: x86-registered-target
 // RUN: %python %S/Inputs/pair_loops.py %s %t
+// RUN: rope-compile %s -O0 --target-triple=x86_64-unknown-linux-gnu --target-cpu=sapphirerapids -o %t.O0.s
+// RUN: FileCheck %s < %t.O0.s
+// CHECK: tdpbf16ps
 
 func.func @causal(%q: tensor<1x?x32x128xbf16>, %k: tensor<1x?x8x128xbf16>, %v: tensor<1x?x8x128xbf16>,
                   %cos: tensor<?x64xf32>, %sin: tensor<?x64xf32>) -> tensor<1x?x32x128xbf16> {
