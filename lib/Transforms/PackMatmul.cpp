@@ -905,9 +905,10 @@ void Packer::emitProduct(Part steps, Part column) {
                     continue;
                   }
                   // Parts of a long sum, each from zero, lose fewer digits; the
-                  // order of a reduction is free.
+                  // order of a named operation's sums is free.
                   Operation *copy = builder.clone(inner, mapping);
-                  if (auto add = dyn_cast<arith::AddFOp>(copy); add && !isDot)
+                  auto add = dyn_cast<arith::AddFOp>(copy);
+                  if (add && !isDot && !isa<linalg::GenericOp>(op))
                     add.setFastmath(add.getFastmath() |
                                     arith::FastMathFlags::reassoc);
                 }
