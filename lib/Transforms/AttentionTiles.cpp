@@ -73,6 +73,9 @@ int64_t rope::countSharedHeads(AttentionOp op) {
 }
 
 OpFoldResult AttentionTiles::sizeOf(Loop loop) {
+  int64_t known = getStaticSize(op, loop);
+  if (!ShapedType::isDynamic(known))
+    return b.getIndexAttr(known);
   if (int64_t pageSize = op.getPageSize(); pageSize && loop == Loop::key) {
     OpOperand &pages = op.getPagesMutable()[0];
     return apply(b.getAffineSymbolExpr(0) * pageSize,
@@ -80,9 +83,6 @@ OpFoldResult AttentionTiles::sizeOf(Loop loop) {
                                        *findLoop(op.getMap(pages), loop))});
   }
   SmallVector<OpOperand *> operands = op.getMappedOperands();
-  int64_t known = getStaticSize(op, loop);
-  if (!ShapedType::isDynamic(known))
-    return b.getIndexAttr(known);
   for (OpOperand *operand : llvm::reverse(operands)) {
     AffineMap map = op.getMap(*operand);
     std::optional<int64_t> dim = findLoop(map, loop);

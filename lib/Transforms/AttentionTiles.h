@@ -43,6 +43,15 @@ FloatType floatElement(Value value);
 /// Builds sizes, scratch memory and views for an attention on memrefs.
 class AttentionTiles {
 protected:
+  /// A score operand, and its part for the rows and keys of a block in scratch
+  /// memory where it is packed.
+  struct ScoreOperand {
+    OpOperand *operand;
+    AffineMap map;
+    bool followsRows, followsKeys;
+    Value packed;
+  };
+
   AttentionTiles(OpBuilder &builder, AttentionOp op);
 
   // Arithmetic on sizes.

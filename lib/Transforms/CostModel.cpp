@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Rope/Transforms/CostModel.h"
+#include "AttentionTiles.h"
 #include "Rope/IR/Attention.h"
 #include "Rope/Transforms/Fusion.h"
 #include "mlir/Dialect/DLTI/DLTI.h"
@@ -38,26 +39,9 @@ TargetDescription rope::readTargetDescription(Operation *op) {
 /// The size of `loop`, 1 for a loop that no operand has. Nothing where it is
 /// known only at the call.
 static std::optional<double> getSize(AttentionOp op, Loop loop) {
-  if (op.getPages() && loop == Loop::key) {
-    OpOperand &pages = op.getPagesMutable()[0];
-    int64_t count = cast<ShapedType>(pages.get().getType())
-                        .getDimSize(*findLoop(op.getMap(pages), loop));
-    return ShapedType::isDynamic(count)
-               ? std::nullopt
-               : std::optional(double(count) * double(op.getPageSize()));
-  }
-  bool isDynamic = false;
-  for (OpOperand *operand : op.getMappedOperands()) {
-    AffineMap map = op.getMap(*operand);
-    std::optional<int64_t> dim = findLoop(map, loop);
-    if (!dim || matchMapResult(map.getResult(*dim))->group != 1)
-      continue;
-    int64_t size = cast<ShapedType>(operand->get().getType()).getDimSize(*dim);
-    if (!ShapedType::isDynamic(size))
-      return double(size);
-    isDynamic = true;
-  }
-  return isDynamic ? std::nullopt : std::optional(1.0);
+  int64_t size = getStaticSize(op, loop);
+  return ShapedType::isDynamic(size) ? std::nullopt
+                                     : std::optional(double(size));
 }
 
 namespace {

@@ -483,12 +483,14 @@ static FailureOr<scf::ForallOp> convertToLoop(RewriterBase &rewriter,
                                               scf::ExecuteRegionOp region) {
   if (!region.getNoInline() || region.getNumResults() ||
       !region.getRegion().hasOneBlock())
-    return failure();
+    return rewriter.notifyMatchFailure(
+        region, "may be inlined, has results or several blocks");
   Block &body = region.getRegion().front();
   if (body.getOps<memref::AllocOp>().empty() ||
       (body.getOps<scf::ParallelOp>().empty() &&
        body.getOps<scf::ForallOp>().empty()))
-    return failure();
+    return rewriter.notifyMatchFailure(
+        region, "has no memory or no parallel loops of its own");
   OpBuilder::InsertionGuard guard(rewriter);
   rewriter.setInsertionPoint(region);
   auto loop =

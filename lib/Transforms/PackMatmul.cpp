@@ -332,10 +332,7 @@ OpFoldResult Packer::sizeOf(unsigned loop) {
 
 void Packer::emitLoop(OpFoldResult from, OpFoldResult to, int64_t step,
                       llvm::function_ref<void(Value)> emit) {
-  auto loop = scf::ForOp::create(b, asValue(from), asValue(to), constant(step));
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(loop.getBody());
-  emit(loop.getInductionVar());
+  rope::emitLoop(b, asValue(from), asValue(to), step, emit);
 }
 
 /// All rounds of `loops`, one by one.
@@ -551,11 +548,7 @@ void Packer::emitDot(Value column, int64_t count) {
       [&](Value column, Value at, Value sum) -> Value {
         Value x = load(left, column, at), y = load(right, column, at);
         if (isDot)
-          return LLVM::CallIntrinsicOp::create(
-                     b, Type(type),
-                     b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
-                     ValueRange{sum, x, y})
-              .getResult(0);
+          return addPairs(b, sum, x, y);
         return arith::AddFOp::create(b, sum, arith::MulFOp::create(b, x, y));
       });
   SmallVector<Value> sums;

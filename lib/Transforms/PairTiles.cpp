@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "PairTiles.h"
+#include "VectorBody.h"
 #include "mlir/Dialect/AMX/AMXDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -40,14 +41,6 @@ Value PairTiles::load(Value memref, ValueRange indices) {
 
 Value PairTiles::dim(Value memref, int64_t dim) {
   return b.createOrFold<memref::DimOp>(memref, dim);
-}
-
-void PairTiles::loop(Value from, Value to, int64_t step,
-                     function_ref<void(Value)> body) {
-  auto loop = scf::ForOp::create(b, from, to, index(step));
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(loop.getBody());
-  body(loop.getInductionVar());
 }
 
 SmallVector<Value>
@@ -86,7 +79,7 @@ void PairTiles::dotProduct(Value lhs, Value rhs, Value result,
     int64_t rows = rowMultiple();
     while (rows * vectors > kDotSums)
       rows /= 2;
-    loop(index(0), dim(result, 0), rows, [&](Value row) {
+    emitLoop(b, index(0), dim(result, 0), rows, [&](Value row) {
       dotTile(lhs, rhs, result, row, column, rows, vectors, accumulates);
     });
   }
@@ -113,21 +106,9 @@ void PairTiles::dotTile(Value lhs, Value rhs, Value result, Value row,
               b, pairs, rhs,
               ValueRange{pair, index(2 * (column + j * kLanes))}));
         for (auto [i, row] : llvm::enumerate(rows)) {
-          // A pair, as one number of 32 bits, in each lane.
-          Value left =
-              vector::LoadOp::create(b, VectorType::get(2, b.getBF16Type()),
-                                     lhs, ValueRange{row, depth});
-          left = vector::BitCastOp::create(
-              b, VectorType::get(1, b.getI32Type()), left);
-          left = vector::BroadcastOp::create(
-              b, VectorType::get(kLanes, b.getI32Type()),
-              vector::ExtractOp::create(b, left, 0));
-          left = vector::BitCastOp::create(b, pairs, left);
-          for (int64_t j = 0; j < vectors; ++j) {
-            Value sum = sums[i * vectors + j];
-            next.push_back(callIntrinsic(b, "llvm.x86.avx512bf16.dpbf16ps.512",
-                                         sum.getType(), {sum, left, right[j]}));
-          }
+          Value left = loadPair(b, lhs, {row, depth});
+          for (int64_t j = 0; j < vectors; ++j)
+            next.push_back(addPairs(b, sums[i * vectors + j], left, right[j]));
         }
         return next;
       });
@@ -141,18 +122,16 @@ void PairTiles::amxProduct(Value lhs, Value rhs, Value result,
                            bool accumulates) {
   auto type = cast<MemRefType>(result.getType());
   Value zero = index(0), rows = dim(result, 0);
-  Value two = index(32);
-  Value whole = b.createOrFold<arith::MulIOp>(
-      b.createOrFold<arith::DivUIOp>(rows, two), two);
+  Value whole = roundDown(b, rows, 32);
   int64_t columns = type.getDimSize(1);
   bool isEven = !type.isDynamicDim(0) && type.getDimSize(0) % 32 == 0;
   for (int64_t column = 0; column < columns; column += 32) {
     int64_t width = std::min<int64_t>(2, (columns - column) / 16);
-    loop(zero, whole, 32, [&](Value row) {
+    emitLoop(b, zero, whole, 32, [&](Value row) {
       amxTile(lhs, rhs, result, row, column, 2, width, accumulates);
     });
     if (!isEven)
-      loop(whole, rows, 16, [&](Value row) {
+      emitLoop(b, whole, rows, 16, [&](Value row) {
         amxTile(lhs, rhs, result, row, column, 1, width, accumulates);
       });
   }
@@ -217,20 +196,6 @@ Value PairTiles::exp2(Value x) {
                        {power, x, x, all, i32(4)});
 }
 
-Value PairTiles::interleave(Value even, Value odd) {
-  auto bits = VectorType::get(2 * kLanes, b.getI16Type());
-  Value both =
-      callIntrinsic(b, "llvm.x86.avx512bf16.cvtne2ps2bf16.512",
-                    VectorType::get(2 * kLanes, b.getBF16Type()), {odd, even});
-  both = vector::BitCastOp::create(b, bits, both);
-  SmallVector<int64_t> mask;
-  for (int64_t i = 0; i < kLanes; ++i)
-    mask.append({i, kLanes + i});
-  both = vector::ShuffleOp::create(b, both, both, mask);
-  return vector::BitCastOp::create(
-      b, VectorType::get(2 * kLanes, b.getBF16Type()), both);
-}
-
 void PairTiles::softmax(Value scores, Value count, Value max, Value sum,
                         Value correction, Value weights, double scale) {
   Value factor = splat(scale * llvm::numbers::log2e);
@@ -242,7 +207,7 @@ void PairTiles::softmax(Value scores, Value count, Value max, Value sum,
       b,
       arith::DivUIOp::create(b, arith::AddIOp::create(b, count, index(1)), two),
       two);
-  loop(count, even, 1, [&](Value key) {
+  emitLoop(b, count, even, 1, [&](Value key) {
     for (int64_t row = 0; row < rows; row += kLanes)
       vector::StoreOp::create(b, infinity, scores, ValueRange{key, index(row)});
   });
@@ -295,8 +260,12 @@ void PairTiles::softmax(Value scores, Value count, Value max, Value sum,
               both[odd] = exp2(arith::MulFOp::create(
                   b, arith::SubFOp::create(b, score, shifts[i]), factor));
             }
+            Value bits = interleavePairs(b, both[0], both[1]);
             vector::StoreOp::create(
-                b, interleave(both[0], both[1]), weights,
+                b,
+                vector::BitCastOp::create(
+                    b, VectorType::get(2 * kLanes, b.getBF16Type()), bits),
+                weights,
                 ValueRange{pair, index(2 * (first + int64_t(i) * kLanes))});
             next.push_back(arith::AddFOp::create(
                 b, totals[i], arith::AddFOp::create(b, both[0], both[1])));
@@ -323,7 +292,7 @@ void PairTiles::softmax(Value scores, Value count, Value max, Value sum,
       step);
   Value none = arith::ConstantOp::create(
       b, b.getZeroAttr(VectorType::get(2 * kLanes, b.getBF16Type())));
-  loop(pairs, padded, 1, [&](Value pair) {
+  emitLoop(b, pairs, padded, 1, [&](Value pair) {
     for (int64_t row = 0; row < 2 * rows; row += 2 * kLanes)
       vector::StoreOp::create(b, none, weights, ValueRange{pair, index(row)});
   });
@@ -344,7 +313,7 @@ void PairTiles::rescale(Value acc, Value correction) {
   auto branch = scf::IfOp::create(b, isAny, /*withElseRegion=*/false);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(branch.thenBlock());
-  loop(index(0), dim(acc, 0), 1, [&](Value channel) {
+  emitLoop(b, index(0), dim(acc, 0), 1, [&](Value channel) {
     for (auto [i, factor] : llvm::enumerate(factors)) {
       SmallVector<Value> place = {channel, index(int64_t(i) * kLanes)};
       vector::StoreOp::create(

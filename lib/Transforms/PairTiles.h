@@ -57,9 +57,6 @@ public:
   /// infinity or a NaN: i32.
   Value findSpecials(Value words);
 
-  /// weights[key / 2][2 row] of bf16 = (even, odd), vectors of 16 rows.
-  Value interleave(Value even, Value odd);
-
 private:
   void dotProduct(Value lhs, Value rhs, Value result, bool accumulates);
   void dotTile(Value lhs, Value rhs, Value result, Value row, int64_t column,
@@ -76,7 +73,6 @@ private:
   Value splat(double x);
   Value load(Value memref, ValueRange indices);
   Value dim(Value memref, int64_t dim);
-  void loop(Value from, Value to, int64_t step, function_ref<void(Value)> body);
   SmallVector<Value> loop(Value from, Value to, int64_t step, ValueRange inits,
                           function_ref<SmallVector<Value>(Value, ValueRange)>);
 

@@ -9,15 +9,18 @@
 // `i * heads + g`. Rows are the lanes of vectors. Scores and accumulators are
 // kept transposed, as [key][row] and [channel][row], so that keys and values
 // are read as scalars where they lie, the softmax needs no reduction within a
-// vector, and any number of keys and channels is fine. A task has several
-// blocks, so that a tile of keys is rotated and widened once for all of them:
+// vector, and any number of keys and channels is fine:
 //
+//   parallel for (batch, block of keys):
+//     rotate and widen its keys and values, where they are not read in place
 //   parallel for (batch, key head, chunk of blocks):
 //     for each block: rotate, transpose and scale its queries
 //     for each tile of keys that one of the blocks can see:
-//       rotate the keys, widen keys and values
 //       for each block that can see them: rope.online_attention
 //     for each block: divide, transpose, store
+//
+// Few rows take the form of TileDecode.cpp. Products of bf16 in pairs take the
+// place of rope.online_attention where the processor has them (PairTiles.h).
 //
 //===----------------------------------------------------------------------===//
 
@@ -39,6 +42,7 @@
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
+#include <functional>
 
 namespace mlir::rope {
 #define GEN_PASS_DEF_TILEATTENTION
@@ -72,15 +76,6 @@ public:
   void run();
 
 private:
-  /// A score operand as the blocks see it.
-  struct ScoreOperand {
-    OpOperand *operand;
-    AffineMap map;
-    bool followsRows, followsKeys;
-    /// Where its rows are packed, if it follows them.
-    Value packed;
-  };
-
   void chooseBlocks();
   void emitPacking();
   void packPairs(Part keys, Value block);

@@ -49,15 +49,6 @@ public:
   void run();
 
 private:
-  /// A score operand, and its part for the rows and keys of a tile in scratch
-  /// memory, if it follows any.
-  struct ScoreOperand {
-    OpOperand *operand;
-    AffineMap map;
-    bool followsRows, followsKeys;
-    Value packed;
-  };
-
   void chooseSizes();
   void emitTask(Value batchIndex, Value chunk, Value split);
   void emitQueries();

@@ -51,6 +51,70 @@ void rope::emitPrefetch(ImplicitLocOpBuilder &b, Value memref,
                              /*localityHint=*/2, /*isDataCache=*/true);
 }
 
+Value rope::roundDown(ImplicitLocOpBuilder &b, Value size, int64_t unit) {
+  if (getKnownDivisor(size) % unit == 0)
+    return size;
+  AffineExpr s0 = b.getAffineSymbolExpr(0);
+  return getValueOrCreateConstantIndexOp(
+      b, b.getLoc(),
+      affine::makeComposedFoldedAffineApply(b, b.getLoc(),
+                                            s0.floorDiv(unit) * unit, {size}));
+}
+
+void rope::emitLoop(ImplicitLocOpBuilder &b, Value from, Value to, int64_t step,
+                    llvm::function_ref<void(Value)> emit) {
+  auto loop =
+      scf::ForOp::create(b, from, to, arith::ConstantIndexOp::create(b, step));
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  emit(loop.getInductionVar());
+}
+
+//===----------------------------------------------------------------------===//
+// Pairs of bf16
+//===----------------------------------------------------------------------===//
+
+static Value callIntrinsic(ImplicitLocOpBuilder &b, const Twine &name,
+                           Type type, ValueRange operands) {
+  return LLVM::CallIntrinsicOp::create(b, type, b.getStringAttr(name), operands)
+      .getResult(0);
+}
+
+Value rope::loadPair(ImplicitLocOpBuilder &b, Value memref,
+                     ValueRange indices) {
+  Type bf16 = b.getBF16Type(), i32 = b.getI32Type();
+  Value pair =
+      vector::LoadOp::create(b, VectorType::get(2, bf16), memref, indices);
+  // One number of 32 bits.
+  pair = vector::BitCastOp::create(b, VectorType::get(1, i32), pair);
+  pair = vector::BroadcastOp::create(
+      b, VectorType::get(16, i32),
+      vector::ExtractOp::create(b, pair, ArrayRef<int64_t>{0}));
+  return vector::BitCastOp::create(b, VectorType::get(32, bf16), pair);
+}
+
+Value rope::addPairs(ImplicitLocOpBuilder &b, Value sum, Value x, Value y) {
+  return callIntrinsic(b, "llvm.x86.avx512bf16.dpbf16ps.512", sum.getType(),
+                       {sum, x, y});
+}
+
+Value rope::interleavePairs(ImplicitLocOpBuilder &b, Value even, Value odd) {
+  int64_t lanes = cast<VectorType>(even.getType()).getNumElements();
+  Value both =
+      callIntrinsic(b, "llvm.x86.avx512bf16.cvtne2ps2bf16." + Twine(32 * lanes),
+                    VectorType::get(2 * lanes, b.getBF16Type()), {odd, even});
+  both = vector::BitCastOp::create(
+      b, VectorType::get(2 * lanes, b.getI16Type()), both);
+  SmallVector<int64_t> mask;
+  for (int64_t i = 0; i < lanes; ++i)
+    mask.append({i, lanes + i});
+  return vector::ShuffleOp::create(b, both, both, mask);
+}
+
+//===----------------------------------------------------------------------===//
+// Divisors
+//===----------------------------------------------------------------------===//
+
 /// Definitions are followed this far.
 static constexpr int kMaxDepth = 6;
 
@@ -327,19 +391,7 @@ Value VectorBody::roundToWords(Value even, Value odd) {
 }
 
 Value VectorBody::roundFast(Value even, Value odd) {
-  int64_t lanes = cast<VectorType>(even.getType()).getNumElements();
-  auto name =
-      b.getStringAttr("llvm.x86.avx512bf16.cvtne2ps2bf16." + Twine(32 * lanes));
-  Value both = LLVM::CallIntrinsicOp::create(
-                   b, Type(VectorType::get(2 * lanes, b.getBF16Type())), name,
-                   ValueRange{odd, even})
-                   .getResult(0);
-  auto bits = VectorType::get(2 * lanes, b.getI16Type());
-  both = vector::BitCastOp::create(b, bits, both);
-  SmallVector<int64_t> mask;
-  for (int64_t i = 0; i < lanes; ++i)
-    mask.append({i, lanes + i});
-  return vector::ShuffleOp::create(b, both, both, mask);
+  return interleavePairs(b, even, odd);
 }
 
 Value VectorBody::isZero(Value bits) {

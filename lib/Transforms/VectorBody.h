@@ -38,6 +38,26 @@ bool isContiguous(Value memref);
 /// zero is zero.
 int64_t getKnownDivisor(Value value);
 
+/// The largest multiple of `unit` that is not more than `size`, an index:
+/// `size` itself where it is known to be one.
+Value roundDown(ImplicitLocOpBuilder &b, Value size, int64_t unit);
+
+/// Opens a loop of `step` around what `emit` makes.
+void emitLoop(ImplicitLocOpBuilder &b, Value from, Value to, int64_t step,
+              llvm::function_ref<void(Value)> emit);
+
+// Pairs of bf16 in AVX512-BF16: vectors of 32 elements, two for each f32.
+
+/// The pair at `indices` of `memref` in all lanes.
+Value loadPair(ImplicitLocOpBuilder &b, Value memref, ValueRange indices);
+
+/// `sum`, vector<16xf32>, and the products of both elements of each pair.
+Value addPairs(ImplicitLocOpBuilder &b, Value sum, Value x, Value y);
+
+/// Two vectors of f32 rounded to bf16, in turns, as vector<2nxi16>: integers,
+/// as shuffles of bf16 are taken apart. Denormals become zeros.
+Value interleavePairs(ImplicitLocOpBuilder &b, Value even, Value odd);
+
 /// The size of each loop of `op`: where operands of dynamic sizes tell
 /// different things of it, the one that most is known of.
 SmallVector<Value> getLoopSizes(linalg::LinalgOp op, ImplicitLocOpBuilder &b);

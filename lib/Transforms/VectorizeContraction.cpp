@@ -98,9 +98,6 @@ private:
   void emitChunks(Value column, int64_t vectors, int64_t lanes);
   void emitRows(Value column, int64_t vectors, int64_t lanes);
   void emitTile(const Tile &tile);
-  void emitLoop(Value from, Value to, int64_t step,
-                llvm::function_ref<void(Value)> emit);
-  Value roundDown(Value size, int64_t unit);
   Value constant(int64_t value) {
     return arith::ConstantIndexOp::create(b, value);
   }
@@ -276,31 +273,15 @@ LogicalResult Contraction::run() {
   return success();
 }
 
-void Contraction::emitLoop(Value from, Value to, int64_t step,
-                           llvm::function_ref<void(Value)> emit) {
-  auto loop = scf::ForOp::create(b, from, to, constant(step));
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(loop.getBody());
-  emit(loop.getInductionVar());
-}
-
 void Contraction::emitOuter(unsigned dim) {
   if (dim == op.getNumLoops())
     return emitColumns();
   if (dim == reduction || dim == lane || dim == column || dim == row)
     return emitOuter(dim + 1);
-  emitLoop(body.getZero(), sizes[dim], 1, [&](Value index) {
+  emitLoop(b, body.getZero(), sizes[dim], 1, [&](Value index) {
     current[dim] = index;
     emitOuter(dim + 1);
   });
-}
-
-Value Contraction::roundDown(Value size, int64_t unit) {
-  AffineExpr s0 = b.getAffineSymbolExpr(0);
-  return getValueOrCreateConstantIndexOp(
-      b, b.getLoc(),
-      affine::makeComposedFoldedAffineApply(b, b.getLoc(),
-                                            s0.floorDiv(unit) * unit, {size}));
 }
 
 /// Blocks of as many vectors as a tile has, then what is left.
@@ -318,7 +299,7 @@ void Contraction::emitColumns() {
         break;
       }
     int64_t block = vectors * step, start = size - size % block;
-    emitLoop(body.getZero(), constant(start), block,
+    emitLoop(b, body.getZero(), constant(start), block,
              [&](Value index) { emitChunks(index, vectors, width); });
     if (int64_t rest = (size - start) / step) {
       emitChunks(constant(start), rest, width);
@@ -338,8 +319,8 @@ void Contraction::emitColumns() {
     vectors /= 2;
   Value from = body.getZero();
   auto emitBlocks = [&](int64_t block, int64_t count, int64_t lanes) {
-    Value to = divisor % block == 0 ? end : roundDown(end, block);
-    emitLoop(from, to, block,
+    Value to = divisor % block == 0 ? end : roundDown(b, end, block);
+    emitLoop(b, from, to, block,
              [&](Value index) { emitChunks(index, count, lanes); });
     from = to;
   };
@@ -363,7 +344,7 @@ void Contraction::emitChunks(Value column, int64_t vectors, int64_t lanes) {
   // Equal chunks, where their number is known.
   if (isStatic)
     step = llvm::divideCeil(known, llvm::divideCeil(known, kMaxChunk));
-  emitLoop(body.getZero(), size, step, [&](Value index) {
+  emitLoop(b, body.getZero(), size, step, [&](Value index) {
     chunkStart = index;
     chunkEnd = plus(index, step);
     if (getKnownDivisor(size) % step != 0)
@@ -379,7 +360,7 @@ void Contraction::emitRows(Value column, int64_t vectors, int64_t lanes) {
   if (!ShapedType::isDynamic(size) && size > 0)
     rows = llvm::divideCeil(size, llvm::divideCeil(size, rows));
   auto emitBlocks = [&](Value from, Value to, int64_t rows) {
-    emitLoop(from, to, rows, [&](Value index) {
+    emitLoop(b, from, to, rows, [&](Value index) {
       emitTile({index, rows, column, vectors, lanes});
     });
   };
@@ -396,11 +377,11 @@ void Contraction::emitRows(Value column, int64_t vectors, int64_t lanes) {
   for (int64_t fewer = rows; 2 * fewer > rows; --fewer)
     if (divisor % fewer == 0)
       return emitBlocks(body.getZero(), end, fewer);
-  Value full = roundDown(end, rows);
+  Value full = roundDown(b, end, rows);
   emitBlocks(body.getZero(), full, rows);
   // Two rows still hide the latency of sums.
   if (rows > 2 && rows % 2 == 0 && vectors > 1) {
-    Value even = roundDown(end, 2);
+    Value even = roundDown(b, end, 2);
     emitBlocks(full, even, 2);
     full = even;
   }

@@ -59,13 +59,10 @@ private:
   void emitTile(const Tile &tile);
   SmallVector<Value> emitStep(const Tile &tile, Value channel, Value mask,
                               ValueRange sums);
-  void emitLoop(Value from, Value to, int64_t step,
-                llvm::function_ref<void(Value)> emit);
   Value load(const Access &access, ValueRange position, Value mask);
   void store(Value sum, ValueRange position);
   SmallVector<Value> position(const Tile &tile, int64_t row, int64_t column);
   Value addLanes(SmallVector<Value> vectors);
-  Value roundDown(Value size, int64_t unit);
   Value constant(int64_t value) {
     return arith::ConstantIndexOp::create(b, value);
   }
@@ -207,33 +204,15 @@ LogicalResult DotProducts::run() {
 // Loops
 //===----------------------------------------------------------------------===//
 
-void DotProducts::emitLoop(Value from, Value to, int64_t step,
-                           llvm::function_ref<void(Value)> emit) {
-  auto loop = scf::ForOp::create(b, from, to, constant(step));
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(loop.getBody());
-  emit(loop.getInductionVar());
-}
-
 void DotProducts::emitOuter(unsigned dim) {
   if (dim == op.getNumLoops())
     return emitColumns();
   if (dim == reduction || dim == column || dim == row)
     return emitOuter(dim + 1);
-  emitLoop(body.getZero(), sizes[dim], 1, [&](Value index) {
+  emitLoop(b, body.getZero(), sizes[dim], 1, [&](Value index) {
     current[dim] = index;
     emitOuter(dim + 1);
   });
-}
-
-Value DotProducts::roundDown(Value size, int64_t unit) {
-  if (getKnownDivisor(size) % unit == 0)
-    return size;
-  AffineExpr s0 = b.getAffineSymbolExpr(0);
-  return getValueOrCreateConstantIndexOp(
-      b, b.getLoc(),
-      affine::makeComposedFoldedAffineApply(b, b.getLoc(),
-                                            s0.floorDiv(unit) * unit, {size}));
 }
 
 /// Columns outside of rows: each is read once.
@@ -251,11 +230,11 @@ void DotProducts::emitColumns() {
         }
   }
   int64_t columns = llvm::bit_floor<uint64_t>(accumulators / tileRows);
-  Value end = sizes[column], full = roundDown(end, columns);
-  emitLoop(body.getZero(), full, columns,
+  Value end = sizes[column], full = roundDown(b, end, columns);
+  emitLoop(b, body.getZero(), full, columns,
            [&](Value index) { emitRows(index, columns); });
   if (full != end)
-    emitLoop(full, end, 1, [&](Value index) { emitRows(index, 1); });
+    emitLoop(b, full, end, 1, [&](Value index) { emitRows(index, 1); });
 }
 
 void DotProducts::emitRows(Value column, int64_t columns) {
@@ -264,17 +243,17 @@ void DotProducts::emitRows(Value column, int64_t columns) {
   Value end = sizes[*row];
   int64_t size = staticSizes[*row];
   if (ShapedType::isDynamic(size)) {
-    Value full = roundDown(end, tileRows);
-    emitLoop(body.getZero(), full, tileRows, [&](Value index) {
+    Value full = roundDown(b, end, tileRows);
+    emitLoop(b, body.getZero(), full, tileRows, [&](Value index) {
       emitTile({index, tileRows, column, columns});
     });
     if (full != end)
-      emitLoop(full, end, 1,
+      emitLoop(b, full, end, 1,
                [&](Value index) { emitTile({index, 1, column, columns}); });
     return;
   }
   int64_t full = size - size % tileRows;
-  emitLoop(body.getZero(), constant(full), tileRows,
+  emitLoop(b, body.getZero(), constant(full), tileRows,
            [&](Value index) { emitTile({index, tileRows, column, columns}); });
   if (size != full)
     emitTile({constant(full), size - full, column, columns});
@@ -357,7 +336,7 @@ void DotProducts::emitTile(const Tile &tile) {
   Value zero = body.asVector(
       arith::ConstantOp::create(b, b.getZeroAttr(Type(type))), width);
   SmallVector<Value> sums(count, zero);
-  Value end = sizes[reduction], full = roundDown(end, width);
+  Value end = sizes[reduction], full = roundDown(b, end, width);
   auto loop =
       scf::ForOp::create(b, body.getZero(), full, constant(width), sums);
   {

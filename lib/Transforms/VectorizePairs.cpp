@@ -16,7 +16,6 @@
 #include "VectorBody.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -46,9 +45,6 @@ private:
   Value plus(Value x, int64_t y) {
     return y ? Value(arith::AddIOp::create(b, x, constant(y))) : x;
   }
-  Value roundDown(Value size, int64_t unit);
-  void emitLoop(Value from, Value to, int64_t step,
-                llvm::function_ref<void(Value)> emit);
   void emitRows(Value column, int64_t vectors, Value mask);
   void emitTile(Value row, int64_t rows, Value column, int64_t vectors,
                 Value mask);
@@ -117,27 +113,11 @@ bool PairContraction::match() {
            isExtended(product.getRhs(), op, 0)));
 }
 
-Value PairContraction::roundDown(Value size, int64_t unit) {
-  AffineExpr s0 = b.getAffineSymbolExpr(0);
-  return getValueOrCreateConstantIndexOp(
-      b, b.getLoc(),
-      affine::makeComposedFoldedAffineApply(b, b.getLoc(),
-                                            s0.floorDiv(unit) * unit, {size}));
-}
-
-void PairContraction::emitLoop(Value from, Value to, int64_t step,
-                               llvm::function_ref<void(Value)> emit) {
-  auto loop = scf::ForOp::create(b, from, to, constant(step));
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(loop.getBody());
-  emit(loop.getInductionVar());
-}
-
 void PairContraction::emitRows(Value column, int64_t vectors, Value mask) {
   if (!hasRows)
     return emitTile({}, 1, column, vectors, mask);
-  Value full = roundDown(numRows, kRows);
-  emitLoop(zero, full, kRows,
+  Value full = roundDown(b, numRows, kRows);
+  emitLoop(b, zero, full, kRows,
            [&](Value row) { emitTile(row, kRows, column, vectors, mask); });
   if (std::optional<int64_t> known = getConstantIntValue(numRows)) {
     if (int64_t rest = *known % kRows)
@@ -145,7 +125,7 @@ void PairContraction::emitRows(Value column, int64_t vectors, Value mask) {
     return;
   }
   if (vectors < kVectors)
-    return emitLoop(full, numRows, 1, [&](Value row) {
+    return emitLoop(b, full, numRows, 1, [&](Value row) {
       emitTile(row, 1, column, vectors, mask);
     });
   // One tile for all that are left: a sum is ready ten cycles after another, so
@@ -168,9 +148,7 @@ void PairContraction::emitTile(Value row, int64_t rows, Value column,
                                int64_t vectors, Value mask) {
   Value a = op->getOperand(0), bs = op->getOperand(1), c = op->getOperand(2);
   auto floats = VectorType::get(kLanes, b.getF32Type());
-  auto words = VectorType::get(kLanes, b.getI32Type());
   auto halves = VectorType::get(2 * kLanes, b.getBF16Type());
-  auto pair = VectorType::get(2, b.getBF16Type());
   Value none, noneHalves, pairMask;
   if (mask) {
     none = arith::ConstantOp::create(b, b.getZeroAttr(floats));
@@ -211,19 +189,10 @@ void PairContraction::emitTile(Value row, int64_t rows, Value column,
       SmallVector<Value> indices = {step, zero};
       if (hasRows)
         indices.insert(indices.begin(), plus(row, r));
-      Value both = vector::LoadOp::create(b, pair, a, indices);
-      both = vector::BitCastOp::create(b, VectorType::get(1, b.getI32Type()),
-                                       both);
-      both = vector::ExtractOp::create(b, both, ArrayRef<int64_t>{0});
-      both = vector::BroadcastOp::create(b, words, both);
-      both = vector::BitCastOp::create(b, halves, both);
+      Value both = loadPair(b, a, indices);
       for (int64_t v = 0; v < vectors; ++v)
-        next.push_back(LLVM::CallIntrinsicOp::create(
-                           b, Type(floats),
-                           b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
-                           ValueRange{loop.getRegionIterArgs()[r * vectors + v],
-                                      both, right[v]})
-                           .getResult(0));
+        next.push_back(addPairs(b, loop.getRegionIterArgs()[r * vectors + v],
+                                both, right[v]));
     }
     scf::YieldOp::create(b, next);
   }
@@ -249,9 +218,9 @@ void PairContraction::run() {
   Value from = zero;
   for (int64_t vectors : {kVectors, int64_t(1)}) {
     int64_t width = vectors * kLanes;
-    Value to = divisor % width == 0 ? columns : roundDown(columns, width);
+    Value to = divisor % width == 0 ? columns : roundDown(b, columns, width);
     if (getConstantIntValue(to) != 0)
-      emitLoop(from, to, width,
+      emitLoop(b, from, to, width,
                [&](Value column) { emitRows(column, vectors, {}); });
     from = to;
     if (divisor % width == 0)
@@ -259,7 +228,7 @@ void PairContraction::run() {
   }
   if (divisor % kLanes != 0) {
     // At most one vector that is not full.
-    emitLoop(from, columns, kLanes, [&](Value column) {
+    emitLoop(b, from, columns, kLanes, [&](Value column) {
       Value left = arith::SubIOp::create(b, columns, column);
       left = arith::IndexCastOp::create(b, b.getI32Type(), left);
       auto type = VectorType::get(kLanes, b.getI32Type());

@@ -38,8 +38,6 @@ private:
   void emitBlock(Value sourceStart, Value targetStart);
   void emitScalars(Value sourceFrom, Value sourceTo, Value targetFrom,
                    Value targetTo);
-  void emitLoop(Value from, Value to, int64_t step,
-                llvm::function_ref<void(Value)> emit);
   SmallVector<Value> emitBody(int64_t lanes);
   SmallVector<Value> indices(OpOperand &operand);
   SmallVector<Value> transpose(SmallVector<Value> rows);
@@ -114,21 +112,12 @@ LogicalResult Transposer::run() {
   return success();
 }
 
-void Transposer::emitLoop(Value from, Value to, int64_t step,
-                          llvm::function_ref<void(Value)> emit) {
-  auto loop =
-      scf::ForOp::create(b, from, to, arith::ConstantIndexOp::create(b, step));
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(loop.getBody());
-  emit(loop.getInductionVar());
-}
-
 void Transposer::emitOuter(unsigned dim) {
   if (dim == op.getNumLoops())
     return emitBlocks();
   if (dim == source || dim == target)
     return emitOuter(dim + 1);
-  emitLoop(body.getZero(), sizes[dim], 1, [&](Value index) {
+  emitLoop(b, body.getZero(), sizes[dim], 1, [&](Value index) {
     current[dim] = index;
     emitOuter(dim + 1);
   });
@@ -148,8 +137,8 @@ void Transposer::emitBlocks() {
             b, b.getLoc(), s0.floorDiv(width) * width, {size}));
   };
   Value fullSource = full(sizes[source]), fullTarget = full(sizes[target]);
-  emitLoop(zero, fullSource, width, [&](Value sourceStart) {
-    emitLoop(zero, fullTarget, width,
+  emitLoop(b, zero, fullSource, width, [&](Value sourceStart) {
+    emitLoop(b, zero, fullTarget, width,
              [&](Value targetStart) { emitBlock(sourceStart, targetStart); });
   });
   if (fullSource != sizes[source])
@@ -232,9 +221,9 @@ SmallVector<Value> Transposer::transpose(SmallVector<Value> rows) {
 
 void Transposer::emitScalars(Value sourceFrom, Value sourceTo, Value targetFrom,
                              Value targetTo) {
-  emitLoop(sourceFrom, sourceTo, 1, [&](Value sourceIndex) {
+  emitLoop(b, sourceFrom, sourceTo, 1, [&](Value sourceIndex) {
     current[source] = sourceIndex;
-    emitLoop(targetFrom, targetTo, 1, [&](Value targetIndex) {
+    emitLoop(b, targetFrom, targetTo, 1, [&](Value targetIndex) {
       current[target] = targetIndex;
       for (auto [init, value] :
            llvm::zip(op.getDpsInitsMutable(), emitBody(/*lanes=*/0)))

@@ -549,6 +549,10 @@ def PackMatmul : Pass<"rope-pack-matmul"> {
     whose partial sums are the lanes of a vector: their order is another one.
     Where the number of rows is known at run time alone, both forms are made.
 
+    Packed blocks are summed in the order of k where an operation spells its sum
+    out, as `linalg.generic` does. Those of named operations may be reordered:
+    parts of them start from zero, which loses fewer digits.
+
     Scratch memory is allocated in the body of the outermost parallel loop around,
     for `rope-outline-parallel-loops` to find. A remark says for each contraction
     that is left why.
