@@ -87,6 +87,9 @@ if {"avx2", "fma"} <= flags:
     config.available_features.add("host-avx2")
 if {"avx512f", "avx512vl", "avx512bw", "avx512dq"} <= flags:
     config.available_features.add("host-avx512")
+if {"avx512f", "avx512vl", "avx512_bf16"} <= flags:
+    config.available_features.add("host-avx512bf16")
+lit_config.note("tiles of AMX: " + ("executed" if "amx_bf16" in flags else "none here, their code is read and refused permission"))
 if config.host_arch in ("aarch64", "arm64"):
     config.available_features.add("host-neon")
 # PyPI's package has ptxas in a folder of its own.

@@ -368,3 +368,37 @@ func.func @not_streaming(%x: memref<8x?xf32>, %t: memref<8x?xf32>, %y: memref<8x
              {pairing = #rope.pairing<half>, position_dims = array<i64: 0>, rope.streaming}
   return
 }
+
+// A value without weight stays out of the sum, unless no score is hidden.
+
+// CHECK-LABEL: @online_masked(
+// CHECK: arith.cmpf oeq
+// CHECK-NEXT: arith.select
+// CHECK-NEXT: linalg.yield
+// CHECK: return
+func.func @online_masked(%q: memref<16x8xf32>, %k: memref<32x8xf32>, %v: memref<32x8xf32>, %acc: memref<8x16xf32>, %max: memref<16xf32>,
+                  %sum: memref<16xf32>, %scores: memref<32x16xf32>, %correction: memref<16xf32>) {
+  rope.online_attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>,
+                                           affine_map<(b, h, i, j, d, e) -> (j, e)>, affine_map<(b, h, i, j, d, e) -> (e, i)>,
+                                           affine_map<(b, h, i, j, d, e) -> (i)>, affine_map<(b, h, i, j, d, e) -> (i)>,
+                                           affine_map<(b, h, i, j, d, e) -> (j, i)>, affine_map<(b, h, i, j, d, e) -> (i)>]}
+    ins(%q, %k, %v : memref<16x8xf32>, memref<32x8xf32>, memref<32x8xf32>)
+    outs(%acc, %max, %sum, %scores, %correction : memref<8x16xf32>, memref<16xf32>, memref<16xf32>, memref<32x16xf32>, memref<16xf32>)
+  return
+}
+
+// CHECK-LABEL: @online_unmasked(
+// CHECK: math.exp
+// CHECK: math.exp
+// CHECK-NOT: arith.cmpf oeq
+// CHECK: return
+func.func @online_unmasked(%q: memref<16x8xf32>, %k: memref<32x8xf32>, %v: memref<32x8xf32>, %acc: memref<8x16xf32>, %max: memref<16xf32>,
+                  %sum: memref<16xf32>, %scores: memref<32x16xf32>, %correction: memref<16xf32>) {
+  rope.online_attention {unmasked, indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>,
+                                           affine_map<(b, h, i, j, d, e) -> (j, e)>, affine_map<(b, h, i, j, d, e) -> (e, i)>,
+                                           affine_map<(b, h, i, j, d, e) -> (i)>, affine_map<(b, h, i, j, d, e) -> (i)>,
+                                           affine_map<(b, h, i, j, d, e) -> (j, i)>, affine_map<(b, h, i, j, d, e) -> (i)>]}
+    ins(%q, %k, %v : memref<16x8xf32>, memref<32x8xf32>, memref<32x8xf32>)
+    outs(%acc, %max, %sum, %scores, %correction : memref<8x16xf32>, memref<16xf32>, memref<16xf32>, memref<32x16xf32>, memref<16xf32>)
+  return
+}

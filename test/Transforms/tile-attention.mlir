@@ -41,7 +41,7 @@
 // CHECK: arith.cmpi sle
 // CHECK: arith.select
 // CHECK: else
-// CHECK: rope.online_attention
+// CHECK: rope.online_attention {{{.*}}, unmasked}
 // CHECK-NOT: score_operands
 // The results of a block.
 // CHECK: scf.for

@@ -26,10 +26,10 @@ def run(*command, stdin=""):
 class Module:
     """Compiled functions, called by name."""
 
-    def __init__(self, text, cpu="host", optimize="-O1"):
+    def __init__(self, text, cpu="host", optimize="-O1", features=""):
         with tempfile.TemporaryDirectory() as folder:
             library = os.path.join(folder, "module.so")
-            options = [f"--target-cpu={cpu}", optimize, "-o", library]
+            options = [f"--target-cpu={cpu}", f"--target-features={features}", optimize, "-o", library]
             run("rope-compile", "-", *options, stdin=text)
             self._library = ctypes.CDLL(library)
 
