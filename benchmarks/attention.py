@@ -44,6 +44,18 @@ def rotated(x, cos, sin, workload):
     return y
 
 
+class Bounded:
+    """The errors that a workload of some type may have."""
+
+    @property
+    def limit(self):
+        return LIMITS[self.dtype]
+
+    @property
+    def agreement(self):
+        return AGREEMENT[self.dtype]
+
+
 class Checked:
     """What is computed in float64 for the rows `sampled`, and results beside it."""
 
@@ -77,7 +89,7 @@ def table_text(workload, name, tokens):
 
 
 @dataclass(frozen=True)
-class Attention:
+class Attention(Bounded):
     """Causal attention of [1, tokens, heads, channels], or one query that sees all
     keys of a cache. Queries and keys are rotated as they are loaded."""
 
@@ -131,14 +143,6 @@ class Attention:
     def packed(self):
         """Bytes of keys and values in f32."""
         return self.keys * self.heads[1] * (self.channels + self.width) * 4
-
-    @property
-    def limit(self):
-        return LIMITS[self.dtype]
-
-    @property
-    def agreement(self):
-        return AGREEMENT[self.dtype]
 
     @property
     def peaks(self):
@@ -295,7 +299,7 @@ class AttentionData(Checked):
 
 
 @dataclass(frozen=True)
-class Projection:
+class Projection(Bounded):
     """x W as heads, all of them rotated, in its loops."""
 
     name: str
@@ -324,14 +328,6 @@ class Projection:
     @property
     def work(self):
         return 2 * self.tokens * self.model * self.heads * self.channels, "Gflop/s"
-
-    @property
-    def limit(self):
-        return LIMITS[self.dtype]
-
-    @property
-    def agreement(self):
-        return AGREEMENT[self.dtype]
 
     @property
     def against(self):
