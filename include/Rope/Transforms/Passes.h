@@ -72,6 +72,13 @@ LogicalResult fuseProjection(RewriterBase &rewriter, ApplyOp apply,
                              const FuseProjectionOptions &options,
                              const FusionControlFn &control = nullptr);
 
+/// Turns each rotation below `root` that other operations on tensors spell into
+/// a `rope.apply`, and what makes its cosines and sines into a `rope.table`,
+/// exact ones where `exact`. Emits a remark for each, and for what looks like
+/// one and is none.
+void raiseRotations(RewriterBase &rewriter, Operation *root,
+                    bool exact = false);
+
 /// Turns each attention that is written in linalg below `root`, and whose
 /// queries or keys are rotated, into a rope.attention.
 void raiseAttention(RewriterBase &rewriter, Operation *root);

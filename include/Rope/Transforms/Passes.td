@@ -10,6 +10,49 @@
 
 include "mlir/Pass/PassBase.td"
 
+def Raise : Pass<"rope-raise"> {
+  let summary = "Find rotations in graphs of other operations";
+  let description = [{
+    Reads tensors element by element: which elements of other tensors each is a
+    sum of products of, and with which signs, whatever slices, concatenations,
+    transposes, reshapes, broadcasts, look-ups, conditions on indices, products
+    with constant matrices or complex numbers it is written with, in linalg,
+    tensor, arith, math, complex or tosa. Where all channels of a tensor are
+    copies of those of another, or
+
+    ```
+    y[p] = x[p] c - x[q] s,  y[q] = x[q] c + x[p] s
+    ```
+
+    with the same cosine and sine in both, and the pairs (p, q) follow each
+    other half-split or interleaved, the tensor becomes a `rope.apply`; with the
+    other sign, one that is transposed.
+
+    Cosines and sines of one angle, the product of positions and constant
+    frequencies, become a `rope.table` that keeps the frequencies' own values
+    and computes in f32 as the graph does. So do rows of a constant that is
+    looked up by position, if frequencies are found for which it was computed.
+    Otherwise the rotation reads the cosines and sines that are there.
+
+    Roundings of intermediate results go away, none is added. A rotation within
+    the body of an elementwise operation becomes its operand. Bounds that are
+    asserted for a look-up go with it: a table has a row for each position.
+
+    A remark says of each rotation what it was found to be, and of each sum of
+    two products that is none, why. Runs best before elementwise operations are
+    fused.
+  }];
+  let options = [
+    Option<"exact", "exact", "bool", /*default=*/"false",
+           "Make exact tables, from a base where the frequencies have one">,
+  ];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::complex::ComplexDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::math::MathDialect", "::mlir::rope::RopeDialect",
+    "::mlir::tensor::TensorDialect", "::mlir::tosa::TosaDialect"];
+}
+
 def TileApply : Pass<"rope-tile-apply"> {
   let summary = "Rotate in blocks that threads share";
   let description = [{

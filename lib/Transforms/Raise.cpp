@@ -1,0 +1,438 @@
+//===- Raise.cpp - find rotations in graphs of other operations -----------===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A rotation may end in any operation that puts channels together. From each
+// sum it is tried whether its tensor is one, then those made of it by moving
+// elements; and, of those that are, the largest is taken.
+//
+//===----------------------------------------------------------------------===//
+
+#include "RaiseBuild.h"
+#include "Rope/Transforms/Passes.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "mlir/Dialect/Complex/IR/Complex.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tosa/IR/TosaOps.h"
+#include "mlir/IR/Dominance.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Transforms/CSE.h"
+#include "llvm/Support/Format.h"
+
+namespace mlir::rope {
+#define GEN_PASS_DEF_RAISE
+#include "Rope/Transforms/Passes.h.inc"
+} // namespace mlir::rope
+
+using namespace mlir;
+using namespace mlir::rope;
+using linalg::LinalgOp;
+
+static constexpr StringLiteral kName = "rope-raise";
+/// Heads are not wider, and tensors that are take long to read.
+static constexpr int64_t kMaxChannels = 4096;
+
+//===----------------------------------------------------------------------===//
+// Finding
+//===----------------------------------------------------------------------===//
+
+/// Whether `op` computes a sum, in the body or on tensors.
+static bool hasSum(Operation *op) {
+  auto isSum = [](Operation *op) {
+    return isa<arith::AddFOp, arith::SubFOp, math::FmaOp, complex::MulOp,
+               tosa::AddOp, tosa::SubOp>(op);
+  };
+  if (auto linalgOp = dyn_cast<LinalgOp>(op))
+    return llvm::any_of(*linalgOp.getBlock(),
+                        [&](Operation &inner) { return isSum(&inner); });
+  return isSum(op);
+}
+
+/// Whether the elements of a result of `op` may be those of an operand, moved.
+static bool isAssembly(Operation *op) {
+  if (auto linalgOp = dyn_cast<LinalgOp>(op))
+    return linalgOp.hasPureTensorSemantics() &&
+           linalgOp.getNumLoops() == linalgOp.getNumParallelLoops();
+  return isa<tensor::ConcatOp, tensor::InsertSliceOp, tensor::ExpandShapeOp,
+             tensor::CollapseShapeOp, tensor::ReshapeOp, tensor::CastOp,
+             tensor::PadOp, arith::AddFOp, arith::SubFOp, arith::NegFOp,
+             arith::SelectOp, arith::TruncFOp, arith::ExtFOp, complex::ReOp,
+             complex::ImOp, tosa::ReshapeOp, tosa::ConcatOp, tosa::PadOp,
+             tosa::AddOp, tosa::SubOp, tosa::TransposeOp, tosa::CastOp>(op);
+}
+
+namespace {
+/// A rotation that was found, with all that describes it.
+struct Found {
+  std::unique_ptr<Elements> elements;
+  std::unique_ptr<RotationRoot> root;
+  Rotation rotation;
+};
+
+class RotationRaiser {
+public:
+  RotationRaiser(RewriterBase &rewriter, bool exact)
+      : rewriter(rewriter), exact(exact) {}
+
+  void run(Operation *top);
+
+private:
+  std::optional<Found> match(RotationRoot root, SmallVector<int64_t, 2> dims);
+  std::optional<Found> match(RotationRoot root);
+  std::optional<Found> matchTensor(Value tensor);
+  std::optional<Found> search(Operation *op);
+  std::optional<Found> searchBody(LinalgOp op);
+  Found extend(Found found);
+  bool raise(Found found);
+  void eraseDead(Operation *op);
+
+  RewriterBase &rewriter;
+  bool exact;
+  /// What looks like a rotation and is none, and why.
+  llvm::MapVector<Operation *, std::string> reasons;
+  DenseSet<Operation *> erased;
+  /// Of the search that is under way: the best reason, and how much was found.
+  std::string reason;
+  unsigned progress = 0;
+};
+} // namespace
+
+std::optional<Found> RotationRaiser::match(RotationRoot given,
+                                           SmallVector<int64_t, 2> dims) {
+  given.channelDims = dims;
+  given.channels = 1;
+  for (int64_t dim : dims) {
+    int64_t size = given.sizes[dim];
+    if (ShapedType::isDynamic(size) || size > kMaxChannels)
+      return std::nullopt;
+    given.channels *= size;
+  }
+  if (given.channels < 2 || given.channels > kMaxChannels)
+    return std::nullopt;
+  Found found;
+  found.root = std::make_unique<RotationRoot>(std::move(given));
+  found.elements =
+      std::make_unique<Elements>(rewriter.getContext(), found.root->sizes);
+  RotationMatcher matcher(*found.elements, *found.root);
+  if (std::optional<Rotation> rotation = matcher.match()) {
+    found.rotation = std::move(*rotation);
+    return found;
+  }
+  if (matcher.progress > progress) {
+    progress = matcher.progress;
+    reason = matcher.reason;
+  }
+  return std::nullopt;
+}
+
+/// Tries the dimensions that channels may run over: two, where one of them is
+/// that of the two channels of a pair, else the innermost first.
+std::optional<Found> RotationRaiser::match(RotationRoot root) {
+  int64_t rank = root.sizes.size();
+  for (int64_t i = rank - 2; i >= 0; --i)
+    if (root.sizes[i] == 2 || root.sizes[i + 1] == 2)
+      if (std::optional<Found> found = match(root, {i, i + 1}))
+        return found;
+  for (int64_t i = rank - 1; i >= 0; --i)
+    if (std::optional<Found> found = match(root, {i}))
+      return found;
+  return std::nullopt;
+}
+
+std::optional<Found> RotationRaiser::matchTensor(Value tensor) {
+  auto type = dyn_cast<RankedTensorType>(tensor.getType());
+  if (!type || !isa<FloatType>(type.getElementType()) || type.getRank() > 16 ||
+      llvm::is_contained(type.getShape(), 0) || !isa<OpResult>(tensor))
+    return std::nullopt;
+  RotationRoot root;
+  root.tensor = tensor;
+  root.sizes = llvm::to_vector(type.getShape());
+  return match(std::move(root));
+}
+
+/// A rotation that ends in a scalar of an elementwise body.
+std::optional<Found> RotationRaiser::searchBody(LinalgOp op) {
+  auto generic = dyn_cast<linalg::GenericOp>(*op);
+  if (!generic || op.getNumLoops() != op.getNumParallelLoops() ||
+      op.getNumLoops() > 16)
+    return std::nullopt;
+  SmallVector<int64_t> ranges = op.getStaticLoopRanges();
+  if (llvm::is_contained(ranges, 0))
+    return std::nullopt;
+  for (Operation &inner : llvm::reverse(*op.getBlock())) {
+    if (!isa<arith::AddFOp, arith::SubFOp, math::FmaOp>(inner))
+      continue;
+    RotationRoot root;
+    root.tensor = op->getResult(0);
+    root.body = op;
+    root.scalar = inner.getResult(0);
+    root.sizes = ranges;
+    if (std::optional<Found> found = match(std::move(root)))
+      return found;
+  }
+  return std::nullopt;
+}
+
+/// The rotation that the sum `op` is a part of.
+std::optional<Found> RotationRaiser::search(Operation *op) {
+  static constexpr size_t kMaxTensors = 24;
+  reason.clear();
+  progress = 0;
+  SmallVector<Value> work;
+  DenseSet<Value> seen;
+  auto push = [&](Value value) {
+    if (isa<RankedTensorType>(value.getType()) && seen.insert(value).second)
+      work.push_back(value);
+  };
+  for (Value result : op->getResults())
+    push(result);
+  for (size_t i = 0; i < work.size(); ++i) {
+    Value value = work[i];
+    if (std::optional<Found> found = matchTensor(value))
+      return found;
+    // Sums of other things do not become rotations.
+    bool isComplex = isa<ComplexType>(getElementTypeOrSelf(value));
+    if ((progress == 0 && !isComplex) || work.size() > kMaxTensors)
+      continue;
+    for (Operation *user : value.getUsers())
+      if (isAssembly(user))
+        for (Value result : user->getResults())
+          push(result);
+  }
+  if (auto linalgOp = dyn_cast<LinalgOp>(op))
+    return searchBody(linalgOp);
+  return std::nullopt;
+}
+
+/// The rotation that goes on to further channels, if its only user adds some.
+Found RotationRaiser::extend(Found found) {
+  while (!found.root->scalar) {
+    // Sizes are read from any tensor.
+    SmallVector<Operation *> users = llvm::to_vector(llvm::make_filter_range(
+        found.root->tensor.getUsers(),
+        [](Operation *user) { return !isa<tensor::DimOp>(user); }));
+    if (users.size() != 1)
+      break;
+    Operation *user = users.front();
+    if (!isAssembly(user) || user->getNumResults() != 1)
+      break;
+    std::optional<Found> next = matchTensor(user->getResult(0));
+    bool isWider =
+        next && next->rotation.getNumPairs() == found.rotation.getNumPairs() &&
+        (next->root->channels > found.root->channels ||
+         next->root->channelDims.size() < found.root->channelDims.size());
+    if (!isWider)
+      break;
+    found = std::move(*next);
+  }
+  return found;
+}
+
+/// Whether nothing but an assertion about bounds would be lost with `op`.
+static bool isDead(Operation *op) {
+  if (isOpTriviallyDead(op))
+    return true;
+  auto linalgOp = dyn_cast<LinalgOp>(op);
+  return linalgOp && linalgOp.hasPureTensorSemantics() && op->use_empty() &&
+         llvm::all_of(*linalgOp.getBlock(), [](Operation &inner) {
+           return isa<cf::AssertOp>(inner) || isPure(&inner);
+         });
+}
+
+/// Erases `op` and what it is computed from, as far as nothing uses it but its
+/// sizes, which are computed from those of its operands.
+void RotationRaiser::eraseDead(Operation *op) {
+  SmallVector<Operation *> work = {op};
+  while (!work.empty()) {
+    Operation *dead = work.pop_back_val();
+    if (erased.contains(dead))
+      continue;
+    for (OpResult result : dead->getResults())
+      for (Operation *user : llvm::make_early_inc_range(result.getUsers())) {
+        auto dim = dyn_cast<tensor::DimOp>(user);
+        std::optional<int64_t> index =
+            dim ? dim.getConstantIndex() : std::nullopt;
+        if (!index ||
+            !llvm::all_of(dead->getUsers(), llvm::IsaPred<tensor::DimOp>))
+          continue;
+        rewriter.setInsertionPoint(dim);
+        FailureOr<OpFoldResult> size =
+            reifyDimOfResult(rewriter, dead, result.getResultNumber(), *index);
+        if (succeeded(size))
+          rewriter.replaceOp(dim, getValueOrCreateConstantIndexOp(
+                                      rewriter, dim.getLoc(), *size));
+      }
+    if (!isDead(dead))
+      continue;
+    for (Value operand : dead->getOperands())
+      if (Operation *before = operand.getDefiningOp())
+        work.push_back(before);
+    erased.insert(dead);
+    rewriter.eraseOp(dead);
+  }
+}
+
+static std::string describe(const Rotation &rotation, int64_t channels) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  os << rotation.getNumPairs() << " pairs, "
+     << stringifyPairing(rotation.pairing);
+  if (rotation.pairing != rotation.resultPairing)
+    os << " to " << stringifyPairing(rotation.resultPairing);
+  os << ", of " << channels << " channels";
+  if (rotation.offset)
+    os << " from channel " << rotation.offset << " on";
+  if (rotation.isTransposed)
+    os << ", transposed";
+  return text;
+}
+
+bool RotationRaiser::raise(Found found) {
+  const RotationRoot &root = *found.root;
+  // Both a body's and a tensor's.
+  Operation *owner = root.tensor.getDefiningOp();
+  rewriter.setInsertionPoint(owner);
+  RotationBuilder builder(rewriter, *found.elements, root, owner->getLoc(),
+                          exact);
+  Value result = builder.build(found.rotation);
+  if (!result) {
+    reason = builder.reason;
+    return false;
+  }
+  std::string text = describe(found.rotation, root.channels);
+  if (TableOp table = builder.table) {
+    text += "; table of known frequencies";
+    if (auto values = dyn_cast_or_null<DenseElementsAttr>(
+            table.getFrequencies().getDefiningOp<FrequenciesOp>()
+                ? table.getFrequencies()
+                      .getDefiningOp<FrequenciesOp>()
+                      .getValuesAttr()
+                : Attribute()))
+      if (std::optional<double> base =
+              fitBase(llvm::to_vector(values.getValues<double>())))
+        llvm::raw_string_ostream(text)
+            << ", those of base " << llvm::format("%g", *base);
+  } else {
+    text += "; given cosines and sines: " + builder.untraced;
+  }
+  auto element = cast<FloatType>(
+      getElementTypeOrSelf(root.scalar ? root.scalar : root.tensor));
+  if (element.getWidth() < 32)
+    text += "; rounded to " +
+            std::string(element.isBF16() ? "bf16" : "16 bits") + " once";
+  reportOther(owner, kName, true, "rotation raised: " + text);
+
+  if (!root.scalar) {
+    rewriter.replaceAllUsesWith(root.tensor, result);
+    eraseDead(owner);
+    return true;
+  }
+  // The body reads the rotation as an operand.
+  auto generic = cast<linalg::GenericOp>(owner);
+  SmallVector<Value> inputs(generic.getInputs());
+  inputs.push_back(result);
+  SmallVector<AffineMap> maps = generic.getIndexingMapsArray();
+  maps.insert(maps.begin() + inputs.size() - 1,
+              rewriter.getMultiDimIdentityMap(generic.getNumLoops()));
+  auto replaced = linalg::GenericOp::create(
+      rewriter, generic.getLoc(), generic.getResultTypes(), inputs,
+      generic.getOutputs(), maps, generic.getIteratorTypesArray());
+  rewriter.inlineRegionBefore(generic.getRegion(), replaced.getRegion(),
+                              replaced.getRegion().end());
+  Block *block = replaced.getBlock();
+  Value element2 =
+      block->insertArgument(inputs.size() - 1, element, generic.getLoc());
+  Operation *sum = root.scalar.getDefiningOp();
+  rewriter.replaceAllUsesWith(root.scalar, element2);
+  SmallVector<Operation *> inner;
+  for (Operation &op : block->without_terminator())
+    inner.push_back(&op);
+  for (Operation *op : llvm::reverse(inner))
+    if (op == sum || isOpTriviallyDead(op))
+      rewriter.eraseOp(op);
+  SmallVector<Operation *> before;
+  for (Value input : generic.getInputs())
+    if (Operation *op = input.getDefiningOp())
+      before.push_back(op);
+  // Operands that the body does not read any more.
+  llvm::SmallBitVector unused(replaced->getNumOperands());
+  rewriter.replaceOp(generic, replaced.getResults());
+  erased.insert(owner);
+  SmallVector<Value> keptInputs;
+  SmallVector<AffineMap> keptMaps;
+  llvm::BitVector dropped(block->getNumArguments());
+  for (auto [i, input] : llvm::enumerate(inputs)) {
+    if (block->getArgument(i).use_empty()) {
+      dropped.set(i);
+      continue;
+    }
+    keptInputs.push_back(input);
+    keptMaps.push_back(maps[i]);
+  }
+  llvm::append_range(keptMaps, ArrayRef(maps).drop_front(inputs.size()));
+  block->eraseArguments(dropped);
+  rewriter.modifyOpInPlace(replaced, [&] {
+    replaced.getInputsMutable().assign(keptInputs);
+    replaced.setIndexingMapsAttr(rewriter.getAffineMapArrayAttr(keptMaps));
+  });
+  for (Operation *op : before)
+    eraseDead(op);
+  return true;
+}
+
+void RotationRaiser::run(Operation *top) {
+  SmallVector<Operation *> sums;
+  top->walk([&](Operation *op) {
+    if (op->getNumResults() == 0 || !hasSum(op))
+      return;
+    // Bodies are read with the operations that they belong to.
+    if (!isa<LinalgOp>(op) && op->getParentOfType<LinalgOp>())
+      return;
+    sums.push_back(op);
+  });
+  bool isChanged = false;
+  for (Operation *op : sums) {
+    // What a body's rotation is replaced in may hold another.
+    while (!erased.contains(op)) {
+      std::optional<Found> found = search(op);
+      if (found && raise(extend(std::move(*found)))) {
+        isChanged = true;
+        if (erased.contains(op))
+          break;
+        // The sum stays where others read it.
+        reason.clear();
+        break;
+      }
+      if (!reason.empty())
+        reasons[op] = reason;
+      break;
+    }
+  }
+  for (const auto &[op, why] : reasons)
+    if (!erased.contains(op))
+      reportOther(op, kName, false, "sum of two products not raised: " + why);
+  // Rotations of one table have one of their own each so far.
+  if (isChanged) {
+    DominanceInfo dominance(top);
+    eliminateCommonSubExpressions(rewriter, dominance, top);
+  }
+}
+
+void rope::raiseRotations(RewriterBase &rewriter, Operation *root, bool exact) {
+  RotationRaiser(rewriter, exact).run(root);
+}
+
+namespace {
+struct Raise : rope::impl::RaiseBase<Raise> {
+  using RaiseBase::RaiseBase;
+  void runOnOperation() override {
+    IRRewriter rewriter(&getContext());
+    raiseRotations(rewriter, getOperation(), exact);
+  }
+};
+} // namespace
