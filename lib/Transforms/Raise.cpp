@@ -155,10 +155,36 @@ std::optional<Found> RotationRaiser::matchTensor(Value tensor) {
   return match(std::move(root));
 }
 
-/// A rotation that ends in a scalar of an elementwise body.
+/// The loops that `scalar`, in the body of `op`, depends on.
+static llvm::SmallBitVector getLoops(LinalgOp op, Value scalar) {
+  llvm::SmallBitVector loops(op.getNumLoops());
+  SmallVector<Value> work = {scalar};
+  DenseSet<Value> seen;
+  while (!work.empty()) {
+    Value value = work.pop_back_val();
+    if (!seen.insert(value).second)
+      continue;
+    if (auto argument = dyn_cast<BlockArgument>(value)) {
+      if (argument.getOwner() != op.getBlock())
+        continue;
+      AffineMap map =
+          op.getMatchingIndexingMap(op.getMatchingOpOperand(argument));
+      for (unsigned i = 0, e = loops.size(); i != e; ++i)
+        if (map.isFunctionOfDim(i))
+          loops.set(i);
+    } else if (value.getDefiningOp()->getBlock() == op.getBlock()) {
+      if (auto index = value.getDefiningOp<linalg::IndexOp>())
+        loops.set(index.getDim());
+      llvm::append_range(work, value.getDefiningOp()->getOperands());
+    }
+  }
+  return loops;
+}
+
+/// A rotation that ends in a scalar of a body, over the loops that the scalar
+/// depends on.
 std::optional<Found> RotationRaiser::searchBody(LinalgOp op) {
-  auto generic = dyn_cast<linalg::GenericOp>(*op);
-  if (!generic || op.getNumLoops() != op.getNumParallelLoops() ||
+  if (!isa<linalg::GenericOp>(*op) || !op.hasPureTensorSemantics() ||
       op.getNumLoops() > 16)
     return std::nullopt;
   SmallVector<int64_t> ranges = op.getStaticLoopRanges();
@@ -172,6 +198,10 @@ std::optional<Found> RotationRaiser::searchBody(LinalgOp op) {
     root.body = op;
     root.scalar = inner.getResult(0);
     root.sizes = ranges;
+    llvm::SmallBitVector loops = getLoops(op, root.scalar);
+    for (auto [i, size] : llvm::enumerate(root.sizes))
+      if (!loops.test(i))
+        size = 1;
     if (std::optional<Found> found = match(std::move(root)))
       return found;
   }
@@ -263,9 +293,11 @@ void RotationRaiser::eraseDead(Operation *op) {
         rewriter.setInsertionPoint(dim);
         FailureOr<OpFoldResult> size =
             reifyDimOfResult(rewriter, dead, result.getResultNumber(), *index);
-        if (succeeded(size))
-          rewriter.replaceOp(dim, getValueOrCreateConstantIndexOp(
-                                      rewriter, dim.getLoc(), *size));
+        if (failed(size))
+          continue;
+        erased.insert(dim);
+        rewriter.replaceOp(dim, getValueOrCreateConstantIndexOp(
+                                    rewriter, dim.getLoc(), *size));
       }
     if (!isDead(dead))
       continue;
@@ -337,8 +369,13 @@ bool RotationRaiser::raise(Found found) {
   SmallVector<Value> inputs(generic.getInputs());
   inputs.push_back(result);
   SmallVector<AffineMap> maps = generic.getIndexingMapsArray();
-  maps.insert(maps.begin() + inputs.size() - 1,
-              rewriter.getMultiDimIdentityMap(generic.getNumLoops()));
+  SmallVector<AffineExpr> dims;
+  for (auto [i, size] : llvm::enumerate(root.sizes))
+    if (size != 1)
+      dims.push_back(rewriter.getAffineDimExpr(i));
+  maps.insert(
+      maps.begin() + inputs.size() - 1,
+      AffineMap::get(generic.getNumLoops(), 0, dims, rewriter.getContext()));
   auto replaced = linalg::GenericOp::create(
       rewriter, generic.getLoc(), generic.getResultTypes(), inputs,
       generic.getOutputs(), maps, generic.getIteratorTypesArray());

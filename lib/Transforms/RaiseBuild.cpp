@@ -191,9 +191,10 @@ Placed RotationBuilder::buildX(const Rotation &rotation) {
   const View &x = rotation.x;
   // Read as it lies where its dimensions are those of the root.
   int64_t rank = x.indices.size();
-  bool isAligned =
-      root.channelDims.size() == 1 && int64_t(root.sizes.size()) == rank &&
-      x.channelDim == rank - 1 && root.channelDims.front() == rank - 1;
+  bool isAligned = !root.scalar && root.channelDims.size() == 1 &&
+                   int64_t(root.sizes.size()) == rank &&
+                   x.channelDim == rank - 1 &&
+                   root.channelDims.front() == rank - 1;
   for (int64_t i = 0; isAligned && i < rank - 1; ++i) {
     AffineExpr start = x.indices[i];
     if (auto sum = dyn_cast<AffineBinaryOpExpr>(start))
@@ -418,7 +419,8 @@ Value RotationBuilder::finish(Placed placed) {
       return placed.dims[i] < placed.dims[j];
     });
     placed = permute(std::move(placed), order);
-    if (int64_t(placed.dims.size()) != rank) {
+    // A body reads it by a map.
+    if (!root.scalar && int64_t(placed.dims.size()) != rank) {
       // Unit dimensions go to the one before, those in front to the first.
       SmallVector<ReassociationIndices> groups(placed.dims.size());
       SmallVector<OpFoldResult> sizes =

@@ -272,30 +272,68 @@ std::optional<MadeTable> Tracer::traceAngles(ArrayRef<Entry> entries) {
   return table;
 }
 
-/// What repeats at each turn, between -pi and pi.
-static double wrap(double angle) { return std::remainder(angle, 2 * M_PI); }
+namespace {
+/// The column of a constant table that holds cosine and sine of one pair, one
+/// number for each position.
+struct LookedUp {
+  SmallVector<double> cos, sin;
 
-/// Cosines and sines that are looked up in constants, by row: their frequency
-/// is that for which the constants have been computed.
+  double estimateFrequency() const;
+  double getError(double magnitude, FloatType type,
+                  function_ref<double(double)> getAngle) const;
+};
+} // namespace
+
+/// Rows ever farther say ever more of the frequency.
+double LookedUp::estimateFrequency() const {
+  double frequency = 0;
+  for (size_t row = 1; row < cos.size(); row = std::max(row + 1, row * 3 / 2)) {
+    double angle = std::atan2(sin[row], cos[row]);
+    frequency +=
+        std::remainder(angle - double(row) * frequency, 2 * M_PI) / double(row);
+  }
+  return frequency;
+}
+
+/// The largest error, relative to the magnitude, of a table of other angles.
+double LookedUp::getError(double magnitude, FloatType type,
+                          function_ref<double(double)> getAngle) const {
+  auto round = [&](double value) {
+    APFloat rounded(value);
+    bool losesInfo = false;
+    rounded.convert(type.getFloatSemantics(), APFloat::rmNearestTiesToEven,
+                    &losesInfo);
+    return rounded.convertToDouble();
+  };
+  double error = 0;
+  for (size_t row = 0; row != cos.size(); ++row) {
+    double angle = getAngle(double(row));
+    error = std::max({error,
+                      std::abs(round(magnitude * std::cos(angle)) - cos[row]),
+                      std::abs(round(magnitude * std::sin(angle)) - sin[row])});
+  }
+  return error / magnitude;
+}
+
+/// Cosines and sines that are looked up in constants, by row: their frequencies
+/// are those for which the constants have been computed.
 std::optional<MadeTable> Tracer::traceLookup() {
   MadeTable table;
+  std::vector<LookedUp> columns;
   ExprRef row = nullptr;
-  int64_t n = rotation.getNumPairs();
-  for (int64_t i = 0; i != n; ++i) {
-    ExprRef cos = stripWidening(rotation.cos[i]),
-            sin = stripWidening(rotation.sin[i]);
-    SmallVector<double> values[2];
+  for (auto [cos, sin] : llvm::zip_equal(rotation.cos, rotation.sin)) {
+    LookedUp &column = columns.emplace_back();
     for (bool isSine : {false, true}) {
-      ExprRef expr = isSine ? sin : cos;
+      ExprRef expr = stripWidening(isSine ? sin : cos);
       ElementsAttr constant;
-      if (!expr->is(Expr::Kind::element) ||
+      if (!expr->is(Expr::Kind::element) || !expr->type ||
           !matchPattern(expr->value, m_Constant(&constant)))
         return fail("the table is neither computed by cosine and sine nor "
                     "looked up in a constant");
-      ArrayRef<int64_t> shape =
-          cast<RankedTensorType>(expr->value.getType()).getShape();
       int64_t start = 0, stride = 0, rows = 0;
-      for (auto [size, index] : llvm::zip_equal(shape, expr->indices)) {
+      for (auto [size, index] :
+           llvm::zip_equal(cast<ShapedType>(expr->value.getType()).getShape(),
+                           expr->indices)) {
         start *= size;
         stride *= size;
         if (auto known = dyn_cast<AffineConstantExpr>(index)) {
@@ -309,74 +347,66 @@ std::optional<MadeTable> Tracer::traceLookup() {
         stride = 1;
         rows = size;
       }
-      for (int64_t j = 0; j != rows; ++j) {
-        std::optional<double> value =
-            getNumber(constant, start + j * stride, expr->isImaginary);
-        if (!value)
-          return fail("a constant table has no numbers");
-        values[isSine].push_back(*value);
-      }
+      if (table.type && table.type != expr->type)
+        return fail("the constants of cosine and sine differ in type");
       table.type = expr->type;
+      SmallVector<double> &list = isSine ? column.sin : column.cos;
+      for (int64_t i = 0; i != rows; ++i) {
+        std::optional<double> value =
+            getNumber(constant, start + i * stride, expr->isImaginary);
+        if (!value || !std::isfinite(*value))
+          return fail("a constant table has no finite numbers");
+        list.push_back(*value);
+      }
     }
-    size_t rows = values[0].size();
-    if (rows < 2 || values[1].size() != rows || cos->type != sin->type)
-      return fail("the constants of cosine and sine differ in size or type");
-    double magnitude = std::hypot(values[0][0], values[1][0]);
-    if (magnitude == 0 || (i > 0 && magnitude != table.magnitude))
+    if (column.cos.size() < 2 || column.sin.size() != column.cos.size())
+      return fail("the constants of cosine and sine differ in size");
+    // Position zero.
+    if (column.sin[0] != 0 || column.cos[0] <= 0 ||
+        column.cos[0] != columns.front().cos[0])
       return fail("the first row of a constant table is not that of position "
                   "zero");
-    table.magnitude = magnitude;
-    // Rows ever farther say ever more of the frequency.
-    double frequency = 0;
-    for (size_t j = 1; j < rows; j = std::max(j + 1, j * 3 / 2))
-      frequency +=
-          wrap(std::atan2(values[1][j], values[0][j]) - j * frequency) / j;
-    FloatType type = table.type;
-    auto round = [&](double value) {
-      return elements.makeNumber(value, type)->number;
-    };
-    auto getError = [&](auto getAngle) {
-      double error = 0;
-      for (size_t j = 0; j != rows; ++j) {
-        double angle = getAngle(double(j));
-        error = std::max(
-            {error, std::abs(round(magnitude * std::cos(angle)) - values[0][j]),
-             std::abs(round(magnitude * std::sin(angle)) - values[1][j])});
-      }
-      return error / magnitude;
-    };
-    // Tables of a narrow type must be the same: many frequencies are close.
-    double tolerance = type.getWidth() < 32 ? 0 : 3e-7;
-    // The frequency that f32 holds, or the true one.
-    float best = 0;
-    double bestError = HUGE_VAL;
-    for (float candidate = std::nextafter(float(frequency), -HUGE_VALF), j = 0;
-         j < 3; ++j, candidate = std::nextafter(candidate, HUGE_VALF)) {
-      double error = getError(
-          [&](double position) { return double(float(position) * candidate); });
-      if (error < bestError) {
-        bestError = error;
-        best = candidate;
-      }
-    }
-    double exactError =
-        getError([&](double position) { return position * frequency; });
-    bool isExact = exactError < bestError;
-    if (std::min(bestError, exactError) > tolerance)
-      return fail("a constant table is not that of any frequency");
-    if (i > 0 && isExact != (table.precision == Precision::exact)) {
-      // Frequencies such as one are the same in either.
-      if (std::max(bestError, exactError) > tolerance)
-        return fail("columns of a constant table are rounded differently");
-      isExact = table.precision == Precision::exact;
-    }
-    table.precision = isExact ? Precision::exact : Precision::f32;
-    table.frequencies.push_back(isExact ? frequency : double(best));
   }
-  table.magnitude *= rotation.magnitude;
-  if (!row || !setPositions(table, SmallVector<ExprRef>(n, row)))
-    return fail("no tensor holds the positions of a constant table");
-  return table;
+  double magnitude = columns.front().cos[0];
+  for (const LookedUp &column : columns)
+    table.frequencies.push_back(column.estimateFrequency());
+  // What was rounded says no more than a range, in which a ladder of a base is
+  // likelier than all else.
+  SmallVector<double> ladder;
+  if (std::optional<double> base = fitBase(table.frequencies))
+    for (size_t i = 0; i != columns.size(); ++i)
+      ladder.push_back(std::pow(*base, -double(i) / double(columns.size())));
+  // Tables of a narrow type must be the same: many frequencies are close.
+  double tolerance = table.type.getWidth() < 32 ? 0 : 3e-7;
+  for (ArrayRef<double> frequencies :
+       {ArrayRef(ladder), ArrayRef(table.frequencies)}) {
+    for (Precision precision : {Precision::f32, Precision::exact}) {
+      SmallVector<double> rounded(frequencies);
+      bool isF32 = precision == Precision::f32;
+      if (isF32)
+        for (double &frequency : rounded)
+          frequency = float(frequency);
+      if (frequencies.empty() ||
+          !llvm::all_of(llvm::zip_equal(columns, rounded), [&](auto pair) {
+            auto [column, frequency] = pair;
+            return column.getError(magnitude, table.type,
+                                   [&, frequency = frequency](double position) {
+                                     double angle = position * frequency;
+                                     return isF32 ? double(float(angle))
+                                                  : angle;
+                                   }) <= tolerance;
+          }))
+        continue;
+      table.frequencies = rounded;
+      table.precision = precision;
+      table.magnitude = magnitude * rotation.magnitude;
+      if (!row ||
+          !setPositions(table, SmallVector<ExprRef>(columns.size(), row)))
+        return fail("no tensor holds the positions of a constant table");
+      return table;
+    }
+  }
+  return fail("a constant table is not that of any frequencies");
 }
 
 std::optional<MadeTable> Tracer::trace() {
