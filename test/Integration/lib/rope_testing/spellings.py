@@ -28,6 +28,32 @@ WIDE = ["rotate half", "roll", "sign vector", "matrix", "gather", "index", "inde
 PAIRED = ["four products", "fused", "fma", "complex", "complex generic", "complex tensors", "two by two", "contraction"]
 TABLES = ["opaque", "computed", "computed", "gathered", "gathered computed", "axes"]
 
+# What may be wrong, in which cores. Such a thing is no rotation.
+_PARTNERED = ["rotate half", "roll", "sign vector"]
+_INDEXED = ["index", "index generic"]
+_PRODUCTS = ["four products", "fused", "fma"]
+_COMPLEX = ["complex", "complex generic", "complex tensors"]
+FAULTS = {
+    "equal signs": [*WIDE, *_PRODUCTS, "two by two", "contraction"],
+    "conjugated": _COMPLEX,
+    "one sign": ["sign vector", "matrix", "gather", *_INDEXED],
+    "another pair": [*WIDE, *_PRODUCTS],
+    "unequal halves": _PARTNERED,
+    "scaled partner": [*_PARTNERED, "matrix", *_INDEXED, *_PRODUCTS],
+    "rounded": [*_PARTNERED, *_INDEXED, *_PRODUCTS],
+    "different x": [*_PARTNERED, *_INDEXED, *_PRODUCTS],
+    "off by one": _PRODUCTS,
+    "sine of another pair": _PRODUCTS,
+    "index argument": ["gather"],
+    "wide tables": WIDE,
+}
+# Faults of the tables alone: an apply on what is given is right, a table of one
+# angle is not.
+TABLE_FAULTS = ["different positions", "different frequencies", "another magnitude", "sine squared",
+                "swapped tables", "another function", "columns of other pairs"]  # fmt: skip
+# Whole functions of another form.
+FORMS = ["gated", "gated sums", "memref", "unranked", "contraction"]
+
 
 @dataclass
 class Sample:
@@ -98,6 +124,8 @@ class _Writer:
         self.tags["tosa"] = is_tosa
         if is_tosa:
             self.dynamic = {}
+        if self.fault == "rounded" and is_tosa:
+            is_tosa = self.tags["tosa"] = False
         self.draw_dtype(is_tosa)
         self.g = g = Graph(rng, is_tosa)
         x = self.draw_x()
@@ -140,6 +168,13 @@ class _Writer:
         if place == "separated":
             # Both halves have channels that stay.
             self.head = before + 2 * (n + self.gap)
+        if self.fault == "off by one":
+            self.read = self.write_pairing = self.tags["pairing"] = self.tags["result"] = "half"
+            self.is_mixed = False
+            self.head += 1
+        if self.fault == "unequal halves":
+            self.read = self.write_pairing = self.tags["pairing"] = self.tags["result"] = "half"
+            self.is_mixed = False
         self.inverse = self.draw("inverse", False, False, True)
         self.tokens = self.draw("tokens", 4, 5)
         dynamic = self.draw("dynamic", "", "", "S", "BS")
@@ -196,8 +231,9 @@ class _Writer:
             kinds = [k for k in kinds if k != "1S"]
         self.positions = self.draw("positions", *kinds)
         kind = self.table_kind
-        if kind == "computed" and self.positions == "S" and not self.g.tosa and self.draw("counted", False, False, True):
-            self.tags["positions"] = "counted"
+        if kind == "computed" and self.positions == "S" and not self.g.tosa and self.fault != "different positions":
+            if self.chance(0.3):
+                self.tags["positions"] = "counted"
         counted = self.tags.get("positions") == "counted"
         self.position_dims = [Dim(1) if r == "1" else self.sizes[r] for r in self.positions]
         shape = [d.size for d in self.position_dims]
@@ -210,7 +246,10 @@ class _Writer:
         if kind == "opaque":
             angles = rng.uniform(-3, 3, (*shape, n))
             self.cos_columns, self.sin_columns = np.cos(angles), np.sin(angles)
-            columns = [*self.position_dims, Dim(n)]
+            if self.fault == "wide tables":
+                angles = rng.uniform(-3, 3, (*shape, 2 * n))
+                self.cos_columns, self.sin_columns = np.cos(angles), np.sin(angles)
+            columns = [*self.position_dims, Dim(angles.shape[-1])]
             element = self.element
             given = [self.argument(t, columns, element) for t in (self.cos_columns, self.sin_columns)]
             self.given = given
@@ -240,6 +279,9 @@ class _Writer:
             else:
                 dims = [*map(Dim, lead), *self.position_dims]
                 self.given_positions = self.argument(p, dims, self.position_type)
+                if self.fault == "different positions":
+                    others = (p + rng.integers(1, 4, p.shape)) % length
+                    self.other_positions = self.argument(others, dims, self.position_type)
             if kind == "axes":
                 self.axes = np.sort(rng.integers(0, 3, n)) if self.chance(0.5) else np.arange(n) % 3
                 p = np.moveaxis(p[self.axes], 0, -1)
@@ -258,13 +300,26 @@ class _Writer:
         """Cosine and sine along the positions, with as many columns as pairs or,
         for cores that need it, channels: `self.tables`."""
         wide = self.core in WIDE
-        if self.core in ("index", "index generic"):
+        if self.core in _INDEXED and self.fault != "wide tables":
             wide = self.chance(0.3)
         self.is_wide = wide
         kind = self.table_kind
         make = {"opaque": self.opaque, "computed": self.computed, "gathered": self.gathered,
                 "gathered computed": self.gathered_computed, "axes": self.with_axes}[kind]  # fmt: skip
         cos, sin = make(wide)
+        if self.fault in ("different positions", "different frequencies"):
+            if self.fault == "different positions":
+                self.given_positions = self.other_positions
+            else:
+                self.frequencies = (self.frequencies * np.float32(1.5)).astype(np.float32)
+                self.base *= 2
+            sin = make(wide)[1]
+        if self.fault == "swapped tables":
+            cos, sin = sin, cos
+        if self.fault == "columns of other pairs":
+            sin = self.columns_reversed(sin)
+        if self.fault == "sine squared":
+            sin = self.g.apply("mul", sin, sin)
         if self.element in ("bf16", "f16", "f64"):
             cos, sin = (self.g.cast(t, self.element) for t in (cos, sin))
         self.tables = cos, sin
@@ -292,6 +347,8 @@ class _Writer:
 
     def opaque(self, wide):
         cos, sin = self.given
+        if self.fault == "wide tables":
+            return cos, sin
         return (self.doubled(cos), self.doubled(sin)) if wide else (cos, sin)
 
     def frequencies_value(self):
@@ -366,14 +423,14 @@ class _Writer:
         before = wide and g.pick("doubled angles", "doubled tables") == "doubled angles"
         if before:
             angles = self.doubled(angles)
-        if not g.tosa and self.chance(0.15) and self.fault is None:
+        kinds = ("tanh", "sin") if self.fault == "another function" else ("cos", "sin")
+        if not g.tosa and self.chance(0.15):
             self.tags["two results"] = True
             two = g.generic(
-                [angles], angles.dims, ["f32"] * 2,
-                lambda v, _: [g.scalars(k, v[0], element="f32") for k in ("cos", "sin")],
-            )  # fmt: skip
+                [angles], angles.dims, ["f32"] * 2, lambda v, _: [g.scalars(k, v[0], element="f32") for k in kinds]
+            )
         else:
-            two = [g.apply(k, angles) for k in ("cos", "sin")]
+            two = [g.apply(k, angles) for k in kinds]
         made = []
         for i, t in enumerate(two):
             if self.magnitude != 1.0 or (self.fault == "another magnitude" and i):
@@ -566,8 +623,7 @@ class _Writer:
             part = x if x.dims[axis].size == 2 * n else g.slice(x, axis, offset, 2 * n)
             two = g.expand(part, axis, (2, n))
             return [g.pick_row(two, axis, i) for i in (0, 1)]
-        second = offset + distance + (1 if self.fault == "off by one" else 0)
-        return [g.slice(x, axis, offset, n), g.slice(x, axis, second, n)]
+        return [g.slice(x, axis, offset, n), g.slice(x, axis, offset + distance, n)]
 
     def assembled(self, x, first, second):
         """Halves of the result, in its pairing, between what stays."""
@@ -667,8 +723,6 @@ class _Writer:
             part = self.permuted(part, self.write_pairing)
             order = self.write_pairing
         cos, sin = map(self.table, self.tables)
-        if self.fault == "sine squared":
-            sin = replace(g.apply("mul", replace(sin, axes=None), replace(sin, axes=None)), axes=sin.axes)
         if self.core in ("index", "index generic"):
             y = self.by_index(part, cos, sin, order)
         else:
@@ -785,7 +839,7 @@ class _Writer:
         """The partner's index is a constant, the sign another."""
         g, n, axis = self.g, self.n, self.axis
         if self.fault == "index argument":
-            index = self.argument(self.partners(order), [Dim(2 * n)], "i64").along(axis)
+            index = self.argument(np.roll(self.partners(order), 1), [Dim(2 * n)], "i64").along(axis)
         else:
             index = g.constant(self.partners(order), "i64", self.chance(0.3)).along(axis)
         sign = g.constant(signs, self.element).along(axis)
@@ -883,11 +937,11 @@ class _Writer:
         g, n, axis, core, e = self.g, self.n, self.axis, self.core, self.element
         dims = tuple(Dim(n) if i == axis else d for i, d in enumerate(x.dims))
         cos, sin = map(self.table, self.tables)
-        if self.fault == "sine squared":
-            sin = replace(g.apply("mul", replace(sin, axes=None), replace(sin, axes=None)), axes=sin.axes)
         if core == "complex" and self.write_pairing == self.read == "interleaved":
             return self.reassembled(x, self.by_complex(self.whole(x), cos, sin))
         u, v = self.halves(x)
+        if self.fault == "off by one":
+            self.next_channels = g.slice(x, axis, self.offset + n + self.gap + 1, n)
         if core == "complex generic" or core == "complex":
             first, second = self.by_complex_generic(u, v, cos, sin, dims)
         elif core == "complex tensors":
@@ -921,6 +975,8 @@ class _Writer:
             partner_v = self.quantized(v)
         if fault == "different x":
             partner_v = self.other(v)
+        if fault == "off by one":
+            partner_v = self.next_channels
         if fault == "sine of another pair":
             axes = sin.axes
             t = replace(sin, axes=None)
@@ -1010,7 +1066,7 @@ class _Writer:
             for i in (0, 1):
                 where = at[: axis + 1] + [g.scalar(i, "index")] + at[axis + 1 :]
                 parts.append(g.value(f"tensor.extract {two.name}[{', '.join(where)}] : {two.type}"))
-            return g.value(f"complex.create {parts[0]}, {parts[1]} : {z}")
+            return self.number(*parts)
 
         numbers = g.generic([], dims, [z], load)
         turns = self.complex_table(cos, sin)
@@ -1026,6 +1082,12 @@ class _Writer:
         axes = [j for j in range(len(dims) + 1) if j != axis + 1]
         back = g.generic([product.along(*axes)], (*dims[: axis + 1], Dim(2), *dims[axis + 1 :]), [e], store)
         return g.collapse(back, axis)
+
+    def number(self, real, imaginary):
+        """A complex number of two channels."""
+        g, z = self.g, f"complex<{self.element}>"
+        made = g.value(f"complex.create {real}, {imaginary} : {z}")
+        return g.value(f"complex.conj {made} : {z}") if self.fault == "conjugated" else made
 
     def complex_table(self, cos, sin):
         g, z = self.g, f"complex<{self.element}>"
@@ -1046,7 +1108,7 @@ class _Writer:
         z = f"complex<{e}>"
 
         def body(w, _):
-            a = g.value(f"complex.create {w[0]}, {w[1]} : {z}")
+            a = self.number(w[0], w[1])
             s = g.scalars("negf", w[3], element=e) if self.inverse else w[3]
             b = g.value(f"complex.create {w[2]}, {s} : {z}")
             c = g.value(f"complex.mul {', '.join(self.shuffled(a, b))} : {z}")
@@ -1058,7 +1120,7 @@ class _Writer:
         """Operations of the complex dialect, each in a generic of its own."""
         g, e = self.g, self.element
         z = f"complex<{e}>"
-        numbers = g.generic([u, v], dims, [z], lambda w, _: g.value(f"complex.create {w[0]}, {w[1]} : {z}"))
+        numbers = g.generic([u, v], dims, [z], lambda w, _: self.number(*w))
         turns = self.complex_table(cos, sin)
         turns = g.full(turns, dims) if self.chance(0.5) else turns
         product = g.generic(
@@ -1076,6 +1138,8 @@ class _Writer:
         last = c.rank - 1
         minus = g.negated(s)
         low, high = (s, minus) if self.inverse else (minus, s)
+        if self.fault == "equal signs":
+            low = high = s if self.chance(0.5) else minus
         # Rows of the matrix are along the next to last dimension.
         columns = [g.stack(c, high, last + 1), g.stack(low, c, last + 1)]
         pairs = (*dims[: axis + 1], Dim(2), *dims[axis + 1 :])
@@ -1105,6 +1169,17 @@ class _Writer:
         return self.sum(*products)
 
     # Faults.
+
+    def columns_reversed(self, t):
+        """The columns of each pair's table in another order, the same for both of
+        its channels."""
+        g, n, last = self.g, self.n, t.rank - 1
+        if t.dims[last].size == n:
+            return g.concat([g.slice(t, last, i, 1) for i in reversed(range(n))], last)
+        first, second = channels(self.order, n)
+        index = np.zeros(2 * n, int)
+        index[first], index[second] = first[::-1], second[::-1]
+        return g.concat([g.slice(t, last, int(i), 1) for i in index], last)
 
     def rolled(self, t):
         g, axis = self.g, self.axis
@@ -1208,6 +1283,8 @@ class _Writer:
 
     def finish(self, x, y):
         g = self.g
+        if self.fault == "wide tables":
+            self.cos, self.sin = self.cos[..., : self.n], self.sin[..., : self.n]
         expected = self.turn(self.x)
         if self.tags["loop"] == "steps":
             expected = self.turn(expected)
@@ -1240,15 +1317,148 @@ def rotation(seed):
     return _Writer([seed, 0], f"rotation_{seed}").write()
 
 
+def near_miss(seed):
+    """What is no rotation. `expected` is what the rotation it resembles gives.
+    Of the parameters, `applies` says whether an apply on the given tables is right,
+    `remark` whether it has a sum of two products, so that a remark is due, and
+    `runs` whether it can be executed."""
+    kinds = [*FAULTS, *TABLE_FAULTS, *FORMS]
+    fault = kinds[seed % len(kinds)]
+    name = f"near_miss_{seed}"
+    if fault in FORMS:
+        return _form(fault, [seed, 1], name)
+    writer = _Writer([seed, 1], name, fault)
+    cores = FAULTS.get(fault, [*WIDE, *PAIRED])
+    core = cores[writer.rng.integers(len(cores))]
+    tables = None
+    if fault in ("different positions", "different frequencies", "another magnitude", "another function"):
+        tables = ["computed", "gathered computed"][writer.rng.integers(2)]
+    if fault == "wide tables":
+        tables = "opaque"
+    sample = writer.write(tables, core)
+    sample.tags["core"], sample.tags["fault"] = core, fault
+    sample.parameters = {"applies": fault in TABLE_FAULTS, "remark": fault not in TABLE_FAULTS, "runs": True}
+    return sample
+
+
+def _form(form, seed, name):
+    """A function that is written as a whole."""
+    rng = np.random.default_rng(seed)
+    g = Graph(rng)
+    n, length = int(rng.integers(2, 5)), int(rng.integers(3, 6))
+    e = ["f32", "f64"][rng.integers(2)]
+    tags = {"fault": form, "pairs": n, "length": length, "dtype": e}
+    parameters = {"applies": False, "remark": form != "gated", "runs": form != "unranked"}
+    x = Tensor("%x0", (Dim(length), Dim(2 * n)), e)
+    half = (Dim(length), Dim(n))
+    tables = [Tensor(f"%x{i}", half, e) for i in (1, 2)]
+    arguments = [rng.standard_normal([d.size for d in t.dims]).astype(NUMPY[e]) for t in (x, *tables)]
+    inputs = ", ".join(f"{t.name}: {t.type}" for t in (x, *tables))
+    result = x
+
+    def halves():
+        return [g.slice(x, 1, at, n) for at in (0, n)]
+
+    if form == "gated":
+        u, v = halves()
+        gate = g.apply("mul", u, g.apply(["tanh", "exp"][rng.integers(2)], g.negated(v)))
+        y = g.concat([gate, g.negated(u if rng.random() < 0.5 else v)][:: 1 if rng.random() < 0.5 else -1], 1)
+    elif form == "gated sums":
+        u, v = halves()
+        a, b = (g.apply(["tanh", "exp"][rng.integers(2)], t) for t in (u, v))
+        first = g.apply("add", g.apply("mul", u, b), g.apply("mul", v, a))
+        second = g.negated(g.apply("add", g.apply("mul", v, b), g.apply("mul", u, a)))
+        y = g.concat([first, second], 1)
+    elif form == "contraction":
+        # Scores with the rotation of one side in the body of the sum.
+        u, v = halves()
+        keys = [g.constant(rng.standard_normal((length, n)), e) for _ in range(2)]
+        tags["signs"] = str(order := rng.permutation(2))
+        result = Tensor("", (Dim(length), Dim(length)), e)
+
+        def body(w, _):
+            products = [[g.scalars("mul", a, b, element=e) for b in w[2:4]] for a in w[:2]]
+            first = g.scalars("sub", products[0][0], products[1][1], element=e)
+            second = g.scalars("add", *(products[1][0], products[0][1])[:: 1 if order[0] else -1], element=e)
+            total = w[6]
+            for turned, key in ((first, w[4]), (second, w[5])):
+                total = g.scalars("add", total, g.scalars("mul", turned, key, element=e), element=e)
+            return total
+
+        operands = [t.along(0, 2) for t in (u, v, *tables)] + [t.along(1, 2) for t in keys]
+        y = g.generic(operands, result.dims, [e], body, reduced=[n])
+    elif form == "unranked":
+        kind = f"tensor<*x{e}>"
+        cast = [g.value(f"tensor.cast {t.name} : {t.type} to {kind}") for t in (*halves(), *tables)]
+        a, b, c, d = (g.value(f"arith.mulf {cast[i]}, {cast[j]} : {kind}") for i, j in ((0, 2), (1, 3), (1, 2), (0, 3)))
+        two = [g.value(f"arith.{op} {i}, {j} : {kind}") for op, i, j in (("subf", a, b), ("addf", c, d))]
+        back = [Tensor(g.value(f"tensor.cast {t} : {kind} to {tables[0].type}"), half, e) for t in two]
+        y = g.concat(back, 1)
+    else:
+        return _in_place(g, rng, name, x, tables, arguments, tags, parameters)
+    text = f"func.func @{name}({inputs}) -> {result.type} {{\n" + "\n".join(g.lines)
+    text += f"\n  return {y.name} : {y.type}\n}}\n"
+    tags["spelling"] = sorted(g.used)
+    shape = [d.size for d in result.dims]
+    bound = {"f32": 1e-5, "f64": 1e-12}[e]
+    return Sample(name, text, g.resources, arguments, np.zeros(shape), NUMPY[e], bound, parameters, tags)
+
+
+def _in_place(g, rng, name, x, tables, arguments, tags, parameters):
+    """On memrefs: the second half is turned after the first is overwritten."""
+    e, (length, width) = x.element, (d.size for d in x.dims)
+    n = width // 2
+    kinds = [t.type.replace("tensor", "memref") for t in (x, *tables)]
+    part = [f"memref<{length}x{n}x{e}, strided<[{width}, 1], offset: {at}>>" for at in (0, n)]
+    views = [
+        g.value(f"memref.subview %out[0, {at}] [{length}, {n}] [1, 1] : {kinds[0]} to {p}") for at, p in zip((0, n), part)
+    ]
+    g.lines.insert(0, f"  memref.copy %x0, %out : {kinds[0]} to {kinds[0]}")
+    same = "affine_map<(d0, d1) -> (d0, d1)>"
+    tags["in loops"] = in_loops = bool(rng.random() < 0.5)
+    for own, op in ((0, "subf"), (1, "addf")):
+        ins = [views[own], views[1 - own], "%x1", "%x2"]
+        types = [part[own], part[1 - own], *kinds[1:]]
+
+        def body(w, op=op):
+            a, b = g.value(f"arith.mulf {w[0]}, {w[2]} : {e}"), g.value(f"arith.mulf {w[1]}, {w[3]} : {e}")
+            return g.value(f"arith.{op} {a}, {b} : {e}")
+
+        if in_loops:
+            low, step = g.scalar(0, "index"), g.scalar(1, "index")
+            rows, columns = g.scalar(length, "index"), g.scalar(n, "index")
+            g.emit(f"scf.for %i{own} = {low} to {rows} step {step} {{")
+            g.emit(f"scf.for %j{own} = {low} to {columns} step {step} {{")
+            at = f"[%i{own}, %j{own}]"
+            y = body([g.value(f"memref.load {t}{at} : {k}") for t, k in zip(ins, types)])
+            g.emit(f"memref.store {y}, {views[own]}{at} : {part[own]}")
+            g.emit("}\n  }")
+        else:
+            g.emit(
+                f"linalg.generic {{indexing_maps = [{', '.join([same] * 5)}], iterator_types = "
+                f'["parallel", "parallel"]}} ins({", ".join(ins)} : {", ".join(types)}) '
+                f"outs({views[own]} : {part[own]}) {{"
+            )
+            w = [f"%w{own}_{i}" for i in range(5)]
+            g.emit("^bb0(" + ", ".join(f"{a}: {e}" for a in w) + "):")
+            g.emit(f"linalg.yield {body(w)} : {e}")
+            g.emit("}")
+    inputs = ", ".join(f"{v}: {k}" for v, k in zip(("%x0", "%x1", "%x2", "%out"), (*kinds, kinds[0])))
+    text = f"func.func @{name}({inputs}) {{\n" + "\n".join(g.lines) + "\n  return\n}\n"
+    bound = {"f32": 1e-5, "f64": 1e-12}[e]
+    return Sample(name, text, {}, arguments, np.zeros((length, width)), NUMPY[e], bound, parameters, tags)
+
+
 def main():
     parser = argparse.ArgumentParser(description="Write random spellings of rotations.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=10)
+    parser.add_argument("--near-misses", action="store_true", help="what is none instead")
     parser.add_argument("-o", "--output", default="spellings")
     options = parser.parse_args()
     os.makedirs(options.output, exist_ok=True)
     for seed in range(options.seed, options.seed + options.count):
-        sample = rotation(seed)
+        sample = (near_miss if options.near_misses else rotation)(seed)
         path = os.path.join(options.output, sample.name)
         with open(path + ".mlir", "w", encoding="utf-8") as file:
             file.write(module([sample]))
