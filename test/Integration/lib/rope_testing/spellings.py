@@ -136,13 +136,13 @@ class _Writer:
         loop = self.draw("loop", "", "", "", "steps", "batch")
         if loop == "batch" and (self.layout[0] != "B" or self.positions[0] == "B" or is_tosa):
             loop = self.tags["loop"] = ""
-        if is_tosa and loop:
+        if is_tosa or self.skipped:
             loop = self.tags["loop"] = ""
         inside = loop and self.chance(0.5)
         if not inside:
             self.make_tables()
         if not loop:
-            y = self.rotate(x)
+            y = self.some_tokens(x) if self.skipped else self.rotate(x)
         else:
             y = self.in_loop(x, loop, inside)
         return self.finish(x, y)
@@ -179,6 +179,8 @@ class _Writer:
         self.tokens = self.draw("tokens", 4, 5)
         dynamic = self.draw("dynamic", "", "", "S", "BS")
         self.dynamic = {r for r in dynamic if r in self.layout}
+        # Tokens at the start that are left as they are.
+        self.skipped = 0 if "S" in self.dynamic else self.draw("skipped", 0, 0, 0, 1)
 
     def draw_dtype(self, is_tosa):
         if is_tosa or (self.core.startswith("complex") and self.chance(0.5)):
@@ -218,6 +220,9 @@ class _Writer:
             axis = self.layout.index(fused)
             x = self.g.slice(x, axis, at, self.sizes[fused])
             self.x = np.take(self.x, range(at, at + sizes[fused]), axis)
+        self.tokens -= self.skipped
+        if self.skipped:
+            self.sizes["S"] = Dim(self.tokens)
         return x
 
     # Tables.
@@ -263,6 +268,10 @@ class _Writer:
             self.frequencies = (np.float32(self.base) ** -exponents).astype(np.float32)
             if self.frequency_kind.startswith("dense"):
                 self.frequencies = rng.uniform(0.01, 1, n).astype(np.float32)
+                # Pairs that do not turn, as proportional models have them.
+                if self.fault is None and kind != "gathered" and self.draw("still", False, False, True):
+                    self.frequencies[n - 1] = 0
+                    self.parameters["still"] = 1
             length = LENGTH if kind.startswith("gathered") else 50
             lead = [3] if kind == "axes" else []
             p = rng.integers(0, length, [*lead, *shape])
@@ -275,7 +284,12 @@ class _Writer:
             if self.g.tosa and self.position_type == "i64":
                 self.position_type = self.tags["position type"] = "i32"
             if counted:
-                self.start = self.argument(np.array([start]), [Dim(1)], "i64")
+                if self.draw("start", "number", "tensor") == "number":
+                    self.start = f"%x{len(self.arguments)}"
+                    self.arguments.append(start)
+                    self.signature.append(f"{self.start}: i64")
+                else:
+                    self.start = self.argument(np.array([start]), [Dim(1)], "i64")
             else:
                 dims = [*map(Dim, lead), *self.position_dims]
                 self.given_positions = self.argument(p, dims, self.position_type)
@@ -356,7 +370,7 @@ class _Writer:
         self.divides = False
         if kind.startswith("dense"):
             values = self.frequencies
-            if self.chance(0.2):
+            if self.chance(0.2) and values.all():
                 self.divides = True
                 self.tags["divides"] = True
                 values = (np.float32(1) / values).astype(np.float32)
@@ -459,7 +473,9 @@ class _Writer:
         if self.tags.get("positions") != "counted":
             return self.cos_sin(self.angles(self.given_positions), wide)
         kind = self.position_type
-        start = g.value(f"tensor.extract {self.start.name}[{g.scalar(0, 'index')}] : {self.start.type}")
+        start = self.start
+        if isinstance(start, Tensor):
+            start = g.value(f"tensor.extract {start.name}[{g.scalar(0, 'index')}] : {start.type}")
 
         def body(_, index):
             i = g.value(f"arith.index_cast {index(0)} : index to i64")
@@ -581,6 +597,14 @@ class _Writer:
         if self.x_element != self.element:
             y = g.cast(y, self.x_element)
         return y
+
+    def some_tokens(self, x):
+        """x with all but its first tokens rotated."""
+        g, axis = self.g, self.layout.index("S")
+        y = self.rotate(g.slice(x, axis, self.skipped, self.tokens))
+        if not g.tosa and self.chance(0.5):
+            return g.insert(y, x, axis, self.skipped)
+        return g.concat([g.slice(x, axis, 0, self.skipped), y], axis)
 
     def pieces(self, x):
         """Channels that stay, and the rotated ones: before, between, after, and a
@@ -1285,9 +1309,11 @@ class _Writer:
         g = self.g
         if self.fault == "wide tables":
             self.cos, self.sin = self.cos[..., : self.n], self.sin[..., : self.n]
-        expected = self.turn(self.x)
-        if self.tags["loop"] == "steps":
-            expected = self.turn(expected)
+        expected = self.x.copy()
+        rotated = [slice(None)] * expected.ndim
+        rotated[self.layout.index("S")] = slice(self.skipped, None)
+        for _ in range(2 if self.tags["loop"] == "steps" else 1):
+            expected[tuple(rotated)] = self.turn(expected[tuple(rotated)])
         self.tags["spelling"] = sorted(g.used)
         self.parameters.update(
             pairing=self.read, result_pairing=self.write_pairing, offset=self.offset, pairs=self.n,
