@@ -1,7 +1,7 @@
 # The front door: `make help` lists the targets. Everything is built in build/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build test demo bench bench-quick bench-peers bench-report bench-gpu docs check-docs format check-format lint clean
+.PHONY: help dependencies build test demo bench bench-quick bench-peers bench-report bench-gpu examples docs check-docs format check-format lint clean
 
 sources := git ls-files -co --exclude-standard -- '*.cpp' '*.h' '*.c'
 # What the tests compile for the host may not depend on who runs them.
@@ -19,6 +19,9 @@ build: dependencies ## Build the tools and the library into build/bin and build/
 
 demo: build ## Import real configurations, compile them, rotate arrays, print error and speed
 	@build/venv/bin/python scripts/demo.py
+
+examples: build ## Export attention from PyTorch, ONNX and JAX, optimize and run it beside them
+	@for name in pytorch onnx jax; do scripts/run-example $$name || exit 1; done
 
 test: build ## Run every test
 	@ninja -C build check-rope
