@@ -71,15 +71,18 @@ def check_rotation(report, sample, text):
     left = ARITHMETIC.search(text)
     report.true(name, not left, f"{left and left[0]} is left, {describe(sample)}")
     types, attributes = apply_of(text)
-    pairs = int(re.search(r"(\d+)x\w+>", types[1])[1])
+    pairs = int(re.search(r"(\d+)xb?f\d+>", types[1])[1])
     # Pairs of frequency zero may be left out.
     turning = expected["pairs"] - expected.get("still", 0)
     report.true(name, pairs in (expected["pairs"], turning), f"{pairs} pairs, {describe(sample)}")
-    # Where x is the rotated channels alone, in order, there is one way to say it.
-    if tags["placement"] == "whole" and tags["layout"].endswith("D"):
+    # Where x is the rotated channels alone, in order, there is one way to say it, unless
+    # pairs are stacked or permuted beside the rotation.
+    wanted = expected["pairing"], expected["result_pairing"]
+    direct = tags["core"] in ("four products", "fused", "fma")
+    direct |= wanted[0] == wanted[1] and tags["core"] not in ("two by two", "contraction")
+    if tags["placement"] == "whole" and tags["layout"].endswith("D") and direct:
         given = dict(re.findall(r"(\w*pairing) = #rope\.pairing<(\w+)>", attributes))
         found = given["pairing"], given.get("result_pairing", given["pairing"])
-        wanted = expected["pairing"], expected["result_pairing"]
         report.true(name, found == wanted, f"pairing {found}, {describe(sample)}")
     if expected["table"] == "traced":
         transposes = "transpose" in attributes
