@@ -50,7 +50,7 @@ def compiled_time(module, inputs):
 def compare(name, framework, text, arguments, expected, call, tolerance):
     """Optimizes the module, calls its `main` and prints error and time beside those
     of the framework, whose results are `expected`. Ends with an error where a result
-    is further off than `tolerance` times the largest."""
+    is further off than `tolerance` times the largest, or no table was found."""
     folder = ROOT / "build" / "examples" / name
     folder.mkdir(parents=True, exist_ok=True)
     exported, optimized = folder / "exported.mlir", folder / "optimized.mlir"
@@ -77,3 +77,5 @@ def compare(name, framework, text, arguments, expected, call, tolerance):
         print(f"  {kind:14} {time_of_call * 1e3:8.2f} {reference / time_of_call:8.2f} {error:9.1e}")
     if failed:
         sys.exit(f"error: expected errors of at most {bound:.1e}")
+    if "rope.table" not in code:
+        sys.exit(f"error: no rotation is raised in {optimized.relative_to(ROOT)}")
