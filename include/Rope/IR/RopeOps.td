@@ -214,6 +214,33 @@ def Rope_ApplyOp : Rope_StructuredOp<"apply", [Rope_PairTiling]> {
     On memrefs the destination may be `x` itself but must not overlap the tables
     or a part of `x`.
 
+    Canonicalizations, on tensors. A unit table is one that a `rope.table` of
+    magnitude one makes, with elements of f32 or wider, and not narrower than
+    those of `x`. Channels are rotated alike where `offset`, stride, position
+    dimensions and the pairing between two rotations agree. None adds a
+    rounding; a rotation that goes takes its roundings along.
+    - (apply_f1) A rotation of no pairs into elements of the same type is `x`.
+    - (apply_f2) A rotation by a table of magnitude one at positions that are all
+      the constant zero is `x` where type and pairing stay, but for the sign of
+      zeros and the NaN that an infinite partner makes.
+    - (apply_f3) A rotation and its inverse, one of which has `transpose`, by the
+      same unit table and of channels that are rotated alike are `x`, where
+      the last pairing is the first one. With 16-bit tables they are not: the
+      squares of such a cosine and sine do not add up to one.
+    - (apply_f4) A rotation of `extf` of a tensor reads the tensor: 16-bit
+      elements are widened by the rotation itself. Bit for bit the same.
+    - (apply_f5) A rotation of 16-bit elements into f32 by tables that are not
+      of f64, which `truncf` alone uses and turns back to the type of `x`,
+      rounds once itself. Bit for bit the same.
+    - (apply_f6) A copy that repeats `x` along dimensions that tables do not
+      follow, and keeps the head dimension last, repeats the rotated tensor
+      instead.
+    - (apply_f7) A slice that is all that uses a rotation, and takes all channels
+      of some rows, is a rotation of the slice of `x`, by slices of the tables.
+    - (apply_f8) A `tensor.concat`, or `tensor.insert_slice`s, of neighbouring
+      channels of one tensor, of which one part is rotated, is a rotation of
+      those channels from an `offset` on, if the rotation has no other use.
+
     Example:
 
     ```mlir
@@ -233,6 +260,7 @@ def Rope_ApplyOp : Rope_StructuredOp<"apply", [Rope_PairTiling]> {
                        OptionalAttr<Rope_PairingAttr>:$result_pairing,
                        UnitAttr:$transpose);
   let results = (outs Variadic<AnyRankedTensor>:$results);
+  let hasCanonicalizer = 1;
   let assemblyFormat = [{
     `ins` `(` $x `,` $cos `,` $sin `:` type($x) `,` type($cos) `,` type($sin)
     `)` `outs` `(` $init `:` type($init) `)` attr-dict
