@@ -90,6 +90,22 @@ void foldRotations(RewriterBase &rewriter, AttentionOp attention,
                    const FusionControlFn &control,
                    const TableControlFn &tableControl);
 
+/// Patterns for rotations that meet others, and for the tables that they leave,
+/// with the canonicalizations of rope.apply. All rewrites but those of
+/// canonicalizations are reported.
+void populateSimplifyPatterns(RewritePatternSet &patterns);
+
+/// Moves tables and frequencies on tensors below `root` out of loops, as far as
+/// what they are made of is known outside, and tables out of branches where an
+/// equal one is made elsewhere; then makes equal operations one. Each table that
+/// goes is reported.
+void shareTables(RewriterBase &rewriter, Operation *root);
+
+/// Takes what is added to all positions of queries and keys alike from tables,
+/// and from rotations in attention, whose rotations meet each other alone. Each
+/// is reported.
+void dropCommonShifts(RewriterBase &rewriter, Operation *root);
+
 /// Patterns that turn frequency chains into constants, or into code where they
 /// read a length, and give exact tables their frequencies in turns.
 void populateLowerFrequenciesPatterns(RewritePatternSet &patterns);

@@ -280,6 +280,53 @@ def FuseAttention : Pass<"rope-fuse-attention"> {
     "::mlir::tensor::TensorDialect"];
 }
 
+def Simplify : Pass<"rope-simplify"> {
+  let summary = "Rewrite rotations by their algebra";
+  let description = [{
+    Rewrites rotations on tensors by what holds of rotations, after the
+    canonicalizations of `rope.apply`, where that leaves less to do:
+
+    - (simplify_1) Two rotations one after the other, of channels that are
+      rotated alike, by tables of the same frequencies become one by the sum of
+      their positions, or the difference where one of them has `transpose`.
+      Magnitudes are multiplied. Positions are integers and both tables are of
+      `exact` precision: in f32 the angle of a sum is not the sum of angles. The
+      first rotation has no other use. Either nothing else uses the tables, or
+      several heads share a row of the new one, which then is less work than the
+      rotation that goes. Narrow integers are added in 64 bits.
+    - (simplify_2) A transposition or reshape between two rotations, or one that
+      undoes another on the other side of a rotation, moves behind the first of
+      them where it leaves the head dimension alone, and each dimension that
+      tables follow whole.
+    - (simplify_3) A `tensor.concat` of rotations by one table, along a dimension
+      that tables do not follow and before the last, becomes one rotation.
+    - (simplify_4) A table of which slices alone are used, all the same, is made
+      for these positions alone. The slice takes all frequencies, and the
+      positions have no axes.
+    - (simplify_5) Equal tables and frequencies are one, across layers and
+      heads, whatever their destinations hold, which is not read. For that they
+      move out of loops, and tables also out of branches if an equal one is made
+      elsewhere, as far as what they are made of is known outside. Tables of
+      another magnitude, precision, type or position are not equal.
+    - (simplify_6) An integer of 64 bits that is added to all positions of
+      queries and keys alike is dropped where the rotated queries and keys meet
+      only each other in `rope.attention`, pairs and direction are the same, and
+      so are frequencies and axes. Precision is `exact`: in f32, angles and with
+      them scores would change. Magnitudes may differ, since they factor out.
+
+    A table that one `rope.attention` alone reads is not stored where making it
+    as it is used is cheaper: `rope-fuse-attention` folds it. A remark says what
+    was done.
+  }];
+  let options = [
+    Option<"shareTables", "share-tables", "bool", /*default=*/"true",
+           "Move tables out of loops and share equal ones">,
+  ];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::rope::RopeDialect", "::mlir::tensor::TensorDialect"];
+}
+
 def LowerFrequencies : Pass<"rope-lower-frequencies"> {
   let summary = "Turn frequency chains into constants and code";
   let description = [{

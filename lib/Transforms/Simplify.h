@@ -1,0 +1,28 @@
+//===- Simplify.h - what the rewrites of rotations share --------*- C++ -*-===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef ROPE_LIB_TRANSFORMS_SIMPLIFY_H
+#define ROPE_LIB_TRANSFORMS_SIMPLIFY_H
+
+#include "Rope/IR/Algebra.h"
+
+namespace mlir::rope {
+
+/// The category of the remarks of rope-simplify.
+inline constexpr llvm::StringLiteral kSimplifyName = "rope-simplify";
+
+/// The table that `like` makes for `positions`, with this magnitude, in new
+/// tensors. Of their sizes the static ones of `positions` are known.
+TableOp tableLike(ImplicitLocOpBuilder &b, TableOp like, Value positions,
+                  FloatAttr magnitude);
+
+/// Patterns of the tables that rotations leave.
+void populateSimplifyTablePatterns(RewritePatternSet &patterns);
+
+} // namespace mlir::rope
+
+#endif // ROPE_LIB_TRANSFORMS_SIMPLIFY_H
