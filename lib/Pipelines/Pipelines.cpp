@@ -153,8 +153,11 @@ void rope::buildRopeOptimizePipeline(
   attention.l2Bytes = options.l2Bytes;
   attention.vectorBits = options.vectorBits;
   attention.threads = options.threads;
+  // Before anything else takes the graph apart.
+  pm.addNestedPass<func::FuncOp>(createRaise());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
+  pm.addNestedPass<func::FuncOp>(createSimplify());
   pm.addNestedPass<func::FuncOp>(createFuseAttention(attention));
   pm.addNestedPass<func::FuncOp>(createFuseCacheAppend());
   pm.addNestedPass<func::FuncOp>(createFuseProjection());
@@ -165,7 +168,8 @@ void rope::buildRopeOptimizePipeline(
 
 void rope::registerPipelines() {
   PassPipelineRegistration<RopeOptimizePipelineOptions>(
-      "rope-optimize", "Fold rotations into the operations around them",
+      "rope-optimize",
+      "Find rotations and fold them into the operations around them",
       buildRopeOptimizePipeline);
   PassPipelineRegistration<RopeToLLVMPipelineOptions>(
       "rope-to-llvm",
