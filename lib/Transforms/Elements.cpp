@@ -7,6 +7,7 @@
 
 #include "Elements.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Complex/IR/Complex.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -15,6 +16,7 @@
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "mlir/IR/Matchers.h"
+#include "mlir/Interfaces/LoopLikeInterface.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/CheckedArithmetic.h"
@@ -84,6 +86,61 @@ std::optional<double> rope::getNumber(ElementsAttr constant, int64_t position,
   return double(integer);
 }
 
+/// Signs do not matter to it.
+static llvm::hash_code hash(const ConstantColumns::Column &column) {
+  llvm::hash_code result = llvm::hash_combine(column.stride, column.count);
+  for (int64_t i = 0; i != column.count; ++i) {
+    std::optional<double> number = getNumber(
+        column.constant, column.start + i * column.stride, column.isImaginary);
+    result = llvm::hash_combine(
+        result, llvm::bit_cast<uint64_t>(std::abs(number.value_or(0))));
+  }
+  return result;
+}
+
+bool ConstantColumns::isCount(const Column &column) {
+  auto [it, isNew] = counts.try_emplace(
+      {column.constant, llvm::hash_combine(column.start, column.stride)},
+      false);
+  if (isNew && column.count > 1 && !column.isImaginary) {
+    it->second = true;
+    for (int64_t i = 0; i != column.count && it->second; ++i)
+      it->second = getNumber(column.constant,
+                             column.start + i * column.stride) == double(i);
+  }
+  return it->second;
+}
+
+ConstantColumns::Equal ConstantColumns::getEqual(const Column &column) {
+  auto [it, isNew] = known.try_emplace(
+      {column.constant,
+       llvm::hash_combine(column.start, column.stride, column.isImaginary)},
+      Equal{column.start, false});
+  if (!isNew)
+    return it->second;
+  SmallVector<Column, 1> &candidates =
+      byHash[{column.constant, uint64_t(hash(column))}];
+  for (const Column &other : candidates) {
+    if (other.stride != column.stride || other.count != column.count ||
+        other.isImaginary != column.isImaginary)
+      continue;
+    bool isSame = true, isOpposite = true;
+    for (int64_t i = 0; i != column.count; ++i) {
+      std::optional<double> a =
+          getNumber(column.constant, column.start + i * column.stride,
+                    column.isImaginary);
+      std::optional<double> b = getNumber(
+          other.constant, other.start + i * other.stride, other.isImaginary);
+      isSame &= a && b && *a == *b;
+      isOpposite &= a && b && *a == -*b;
+    }
+    if (isSame || isOpposite)
+      return it->second = {other.start, !isSame};
+  }
+  candidates.push_back(column);
+  return it->second;
+}
+
 namespace {
 /// A size: a number, dimension `dim` of `value`, or the scalar `value`.
 struct Size {
@@ -96,6 +153,24 @@ struct Size {
 } // namespace
 
 static Size chaseScalar(Value value, unsigned depth);
+static Size chaseSize(Value tensor, int64_t dim, unsigned depth,
+                      Value last = nullptr);
+
+/// The value that enters the loop that `tensor` is carried by, if each round
+/// leaves dimension `dim` as large as it was.
+static Value getEntering(Value tensor, int64_t dim, unsigned depth) {
+  auto argument = dyn_cast<BlockArgument>(tensor);
+  auto loop =
+      argument
+          ? dyn_cast<LoopLikeOpInterface>(argument.getOwner()->getParentOp())
+          : LoopLikeOpInterface();
+  OpOperand *init = loop ? loop.getTiedLoopInit(argument) : nullptr;
+  OpOperand *yielded = init ? loop.getTiedLoopYieldedValue(argument) : nullptr;
+  if (!yielded)
+    return nullptr;
+  Size size = chaseSize(yielded->get(), dim, depth + 1, tensor);
+  return size == Size{tensor, dim} ? init->get() : Value();
+}
 
 static Size chase(OpFoldResult size, unsigned depth) {
   if (std::optional<int64_t> constant = getConstantIntValue(size))
@@ -103,9 +178,9 @@ static Size chase(OpFoldResult size, unsigned depth) {
   return chaseScalar(llvm::cast<Value>(size), depth);
 }
 
-/// Where the size of a dimension comes from.
-static Size chaseSize(Value tensor, int64_t dim, unsigned depth) {
-  for (; depth < kMaxDepth; ++depth) {
+/// Where the size of a dimension comes from, followed no further than `last`.
+static Size chaseSize(Value tensor, int64_t dim, unsigned depth, Value last) {
+  for (; depth < kMaxDepth && tensor != last; ++depth) {
     auto type = dyn_cast<RankedTensorType>(tensor.getType());
     if (!type || dim >= type.getRank())
       break;
@@ -130,11 +205,21 @@ static Size chaseSize(Value tensor, int64_t dim, unsigned depth) {
     } else if (auto concat = dyn_cast_or_null<tensor::ConcatOp>(op);
                concat && int64_t(concat.getDim()) != dim) {
       tensor = concat.getInputs().front();
+    } else if (auto insert = dyn_cast_or_null<tensor::InsertSliceOp>(op)) {
+      tensor = insert.getDest();
+    } else if (op && OpTrait::hasElementwiseMappableTraits(op) &&
+               llvm::any_of(op->getOperandTypes(),
+                            llvm::IsaPred<RankedTensorType>)) {
+      tensor = *llvm::find_if(op->getOperands(), [](Value operand) {
+        return isa<RankedTensorType>(operand.getType());
+      });
     } else if (auto reshape = dyn_cast_or_null<tensor::ReshapeOp>(op)) {
       auto shape = reshape.getShape().getDefiningOp<tensor::FromElementsOp>();
       if (!shape)
         break;
       return chaseScalar(shape.getElements()[dim], depth + 1);
+    } else if (Value entering = getEntering(tensor, dim, depth)) {
+      tensor = entering;
     } else {
       break;
     }
@@ -158,6 +243,23 @@ static Size chaseScalar(Value value, unsigned depth) {
 
 bool rope::isSizeOf(Value size, Value tensor, int64_t dim) {
   return chaseScalar(size, 0) == chaseSize(tensor, dim, 0);
+}
+
+bool rope::haveSameSize(Value a, int64_t dimOfA, Value b, int64_t dimOfB) {
+  return chaseSize(a, dimOfA, 0) == chaseSize(b, dimOfB, 0);
+}
+
+OpFoldResult rope::getSizeBefore(OpBuilder &builder, Location loc, Value tensor,
+                                 int64_t dim) {
+  Size size = chaseSize(tensor, dim, 0);
+  if (!size.value)
+    return builder.getIndexAttr(size.dim);
+  if (size.dim < 0)
+    return getValueOrCreateCastToIndexLike(builder, loc, builder.getIndexType(),
+                                           size.value);
+  if (size.value == tensor)
+    return OpFoldResult();
+  return tensor::getMixedSize(builder, loc, size.value, size.dim);
 }
 
 //===----------------------------------------------------------------------===//
@@ -329,13 +431,9 @@ ExprRef Elements::make(Fn fn, FloatType type, ArrayRef<ExprRef> given) {
                     {operands[0], makeNumber(1 / operands[1]->number, type)});
       break;
     }
-    // Numbers are finite where a model computes anything.
-    for (unsigned i : {0, 1}) {
+    for (unsigned i : {0, 1})
       if (is(i, 1))
         return operands[1 - i];
-      if (is(i, 0))
-        return operands[i];
-    }
     if (isNumber(operands[1]))
       std::swap(operands[0], operands[1]);
     break;
@@ -822,6 +920,15 @@ ExprRef Elements::evaluateInteger(Operation *op, ArrayRef<ExprRef> operands) {
                    ? makeIndex(a.floorDiv(int64_t(1) << rhs.getValue()))
                    : other();
       })
+      .Case<arith::MaxSIOp, arith::MinSIOp>([&](auto) -> ExprRef {
+        Bounds bounds = getBounds(simplify(a - b));
+        bool isMax = isa<arith::MaxSIOp>(op);
+        if (bounds.low && *bounds.low >= 0)
+          return operands[isMax ? 0 : 1];
+        if (bounds.high && *bounds.high <= 0)
+          return operands[isMax ? 1 : 0];
+        return other();
+      })
       .Case([&](arith::AndIOp) {
         if (rhs && rhs.getValue() > 0 && isMask(rhs.getValue()) && !lhs)
           return makeIndex(a % (rhs.getValue() + 1));
@@ -934,6 +1041,50 @@ ExprRef Elements::getConstantElement(ExprRef element) {
                        : makeInteger(int64_t(*number));
 }
 
+/// The element of the first of equal columns that an element of a constant is
+/// in: equal columns are one, and what one negates is its negation. Numbers
+/// that are their own positions are these.
+ExprRef Elements::getEqualColumn(ExprRef element) {
+  ElementsAttr constant;
+  if (!matchPattern(element->value, m_Constant(&constant)))
+    return element;
+  auto type = cast<RankedTensorType>(element->value.getType());
+  ConstantColumns::Column column = {constant, 0, 0, 0, element->isImaginary};
+  int64_t row = -1;
+  for (auto [i, size, index] :
+       llvm::enumerate(type.getShape(), element->indices)) {
+    column.start *= size;
+    column.stride *= size;
+    if (auto known = dyn_cast<AffineConstantExpr>(index)) {
+      column.start += known.getValue();
+    } else if (row >= 0) {
+      return element;
+    } else {
+      row = i;
+      column.stride = 1;
+      column.count = size;
+    }
+  }
+  if (row < 0)
+    return element;
+  if (columns.isCount(column)) {
+    ExprRef index = makeIndex(element->indices[row]);
+    return element->type ? make(Fn::fromInt, element->type, index) : index;
+  }
+  if (!element->type)
+    return element;
+  ConstantColumns::Equal equal = columns.getEqual(column);
+  SmallVector<AffineExpr> indices(element->indices);
+  int64_t rest = equal.start;
+  for (int64_t i = type.getRank() - 1; i >= 0; --i) {
+    if (i != row)
+      indices[i] = getAffineConstantExpr(rest % type.getDimSize(i), context);
+    rest /= type.getDimSize(i);
+  }
+  ExprRef result = getElement(element->value, indices, element->isImaginary);
+  return equal.isNegated ? make(Fn::neg, element->type, result) : result;
+}
+
 ExprRef Elements::expand(ExprRef element) {
   if (!element->is(Expr::Kind::element) || budget == 0)
     return nullptr;
@@ -1010,16 +1161,18 @@ ExprRef Elements::expandReduction(LinalgOp op,
     Body body(op.getBlock(), op, loops);
     Value term = sum->getOperand(added);
     ExprRef expr = evaluate(body, term, false);
+    bool isZero = expr->isFloatNumber() && expr->number == 0;
     if (auto product = term.getDefiningOp<arith::MulFOp>()) {
       SmallVector<ExprRef, 2> factors;
       for (Value operand : product->getOperands()) {
         ExprRef factor = evaluate(body, operand, false);
         ExprRef known = resolve(factor);
         factors.push_back(known->isFloatNumber() ? known : factor);
+        isZero |= known->isFloatNumber() && known->number == 0;
       }
       expr = make(Fn::mul, type, factors);
     }
-    if (expr->isFloatNumber() && expr->number == 0)
+    if (isZero)
       continue;
     if (++terms > kFew)
       return nullptr;
@@ -1436,8 +1589,8 @@ ExprRef Elements::resolve(ExprRef expr, unsigned depth) {
   ExprRef result = expr;
   if (depth < kMaxDepth && budget > 0) {
     if (expr->is(Expr::Kind::element)) {
-      if (ExprRef next = expand(expr))
-        result = resolve(next, depth + 1);
+      ExprRef next = expand(expr);
+      result = next ? resolve(next, depth + 1) : getEqualColumn(expr);
     } else if (expr->is(Expr::Kind::op)) {
       SmallVector<ExprRef, 2> operands =
           llvm::map_to_vector<2>(expr->operands, [&](ExprRef operand) {

@@ -59,12 +59,38 @@ struct Expr : llvm::FoldingSetNode {
 };
 using ExprRef = const Expr *;
 
+/// Columns of constants, read once for all tensors that are looked at: numbers
+/// at a fixed distance from each other.
+class ConstantColumns {
+public:
+  struct Column {
+    ElementsAttr constant;
+    int64_t start, stride, count;
+    bool isImaginary;
+  };
+  /// The first column that was asked for with these numbers, or with all of
+  /// them negated.
+  struct Equal {
+    int64_t start = 0;
+    bool isNegated = false;
+  };
+  Equal getEqual(const Column &column);
+  /// Whether the numbers are 0, 1, 2 and so on.
+  bool isCount(const Column &column);
+
+private:
+  DenseMap<std::pair<Attribute, uint64_t>, SmallVector<Column, 1>> byHash;
+  DenseMap<std::pair<Attribute, uint64_t>, Equal> known;
+  DenseMap<std::pair<Attribute, uint64_t>, bool> counts;
+};
+
 /// Expressions of the elements that one tensor looked at is computed from.
 class Elements {
 public:
   /// `sizes` are those of the dimensions that indices are affine in.
-  Elements(MLIRContext *context, ArrayRef<int64_t> sizes)
-      : context(context), sizes(sizes) {}
+  Elements(MLIRContext *context, ArrayRef<int64_t> sizes,
+           ConstantColumns &columns)
+      : context(context), sizes(sizes), columns(columns) {}
   Elements(const Elements &) = delete;
 
   ExprRef getElement(Value tensor, ArrayRef<AffineExpr> indices,
@@ -123,6 +149,7 @@ private:
   ExprRef makeSum(ExprRef a, ExprRef b, bool isDifference, FloatType type);
   ExprRef getOutside(Value value, bool isImaginary);
   ExprRef getConstantElement(ExprRef element);
+  ExprRef getEqualColumn(ExprRef element);
   ExprRef evaluate(Body &body, Value scalar, bool isImaginary);
   ExprRef evaluateOp(Operation *op,
                      function_ref<ExprRef(unsigned, bool)> operand,
@@ -150,6 +177,7 @@ private:
 
   MLIRContext *context;
   SmallVector<int64_t> sizes;
+  ConstantColumns &columns;
   llvm::BumpPtrAllocator allocator;
   llvm::FoldingSet<Expr> exprs;
   SmallVector<ExprRef> symbols;
@@ -171,6 +199,15 @@ std::optional<double> getNumber(ElementsAttr constant, int64_t position,
 /// Whether the size `size` is that of dimension `dim` of `tensor`, by the
 /// operations that make them.
 bool isSizeOf(Value size, Value tensor, int64_t dim);
+
+/// Whether two dimensions are as large as each other, by the operations that
+/// make their tensors.
+bool haveSameSize(Value a, int64_t dimOfA, Value b, int64_t dimOfB);
+
+/// The size of dimension `dim` of `tensor`, computed from what `tensor` is made
+/// of; null if that is not known.
+OpFoldResult getSizeBefore(OpBuilder &builder, Location loc, Value tensor,
+                           int64_t dim);
 
 } // namespace mlir::rope
 

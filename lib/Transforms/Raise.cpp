@@ -58,12 +58,22 @@ static bool isAssembly(Operation *op) {
   if (auto linalgOp = dyn_cast<LinalgOp>(op))
     return linalgOp.hasPureTensorSemantics() &&
            linalgOp.getNumLoops() == linalgOp.getNumParallelLoops();
-  return isa<tensor::ConcatOp, tensor::InsertSliceOp, tensor::ExpandShapeOp,
-             tensor::CollapseShapeOp, tensor::ReshapeOp, tensor::CastOp,
-             tensor::PadOp, arith::AddFOp, arith::SubFOp, arith::NegFOp,
-             arith::SelectOp, arith::TruncFOp, arith::ExtFOp, complex::ReOp,
-             complex::ImOp, tosa::ReshapeOp, tosa::ConcatOp, tosa::PadOp,
-             tosa::AddOp, tosa::SubOp, tosa::TransposeOp, tosa::CastOp>(op);
+  return isa<tensor::ConcatOp, tensor::InsertSliceOp, tensor::GenerateOp,
+             tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::ReshapeOp,
+             tensor::CastOp, tensor::PadOp, arith::AddFOp, arith::SubFOp,
+             arith::NegFOp, arith::SelectOp, arith::TruncFOp, arith::ExtFOp,
+             complex::ReOp, complex::ImOp, tosa::ReshapeOp, tosa::ConcatOp,
+             tosa::PadOp, tosa::AddOp, tosa::SubOp, tosa::TransposeOp,
+             tosa::CastOp>(op);
+}
+
+/// The operation whose results are made where `user` reads: that of the body
+/// that it stands in.
+static Operation *getReader(Operation *user) {
+  for (Operation *op = user->getParentOp(); op; op = op->getParentOp())
+    if (isa<LinalgOp, tensor::GenerateOp>(op))
+      return op;
+  return user;
 }
 
 namespace {
@@ -96,6 +106,7 @@ private:
   /// What looks like a rotation and is none, and why.
   llvm::MapVector<Operation *, std::string> reasons;
   DenseSet<Operation *> erased;
+  ConstantColumns columns;
   /// Of the search that is under way: the best reason, and how much was found.
   std::string reason;
   unsigned progress = 0;
@@ -116,12 +127,18 @@ std::optional<Found> RotationRaiser::match(RotationRoot given,
     return std::nullopt;
   Found found;
   found.root = std::make_unique<RotationRoot>(std::move(given));
-  found.elements =
-      std::make_unique<Elements>(rewriter.getContext(), found.root->sizes);
+  found.elements = std::make_unique<Elements>(rewriter.getContext(),
+                                              found.root->sizes, columns);
   RotationMatcher matcher(*found.elements, *found.root);
   if (std::optional<Rotation> rotation = matcher.match()) {
     found.rotation = std::move(*rotation);
     return found;
+  }
+  if (getenv("ROPE_DEBUG")) {
+    llvm::errs() << "try " << found.root->tensor << " dims";
+    for (int64_t d : dims)
+      llvm::errs() << " " << d;
+    llvm::errs() << ": " << matcher.progress << " " << matcher.reason << "\n";
   }
   if (matcher.progress > progress) {
     progress = matcher.progress;
@@ -221,44 +238,72 @@ std::optional<Found> RotationRaiser::search(Operation *op) {
   };
   for (Value result : op->getResults())
     push(result);
+  std::optional<Found> single;
   for (size_t i = 0; i < work.size(); ++i) {
     Value value = work[i];
-    if (std::optional<Found> found = matchTensor(value))
-      return found;
+    if (std::optional<Found> found = matchTensor(value)) {
+      // One pair may be one of the many of a tensor that is put together later.
+      if (found->rotation.getNumPairs() > 1)
+        return found;
+      if (!single)
+        single = std::move(found);
+      progress = std::max(progress, 1u);
+    }
     // Sums of other things do not become rotations.
     bool isComplex = isa<ComplexType>(getElementTypeOrSelf(value));
     if ((progress == 0 && !isComplex) || work.size() > kMaxTensors)
       continue;
     for (Operation *user : value.getUsers())
-      if (isAssembly(user))
-        for (Value result : user->getResults())
+      if (Operation *reader = getReader(user); isAssembly(reader))
+        for (Value result : reader->getResults())
           push(result);
   }
+  if (single)
+    return single;
   if (auto linalgOp = dyn_cast<LinalgOp>(op))
     return searchBody(linalgOp);
   return std::nullopt;
 }
 
-/// The rotation that goes on to further channels, if its only user adds some.
+/// The rotation that goes on to further channels, if what is made of `found`
+/// alone adds some.
 Found RotationRaiser::extend(Found found) {
-  while (!found.root->scalar) {
-    // Sizes are read from any tensor.
-    SmallVector<Operation *> users = llvm::to_vector(llvm::make_filter_range(
-        found.root->tensor.getUsers(),
-        [](Operation *user) { return !isa<tensor::DimOp>(user); }));
-    if (users.size() != 1)
+  static constexpr unsigned kMaxSteps = 8, kMaxTensors = 16;
+  if (found.root->scalar)
+    return found;
+  // All that is made of it by moving elements, step by step. Where but one
+  // tensor of these is read by others, that may take its place.
+  llvm::SetVector<Value> made;
+  made.insert(found.root->tensor);
+  auto isSize = [](Operation *user) { return isa<tensor::DimOp>(user); };
+  for (unsigned step = 0; step != kMaxSteps; ++step) {
+    SmallVector<Value> next;
+    for (Value value : made)
+      for (Operation *user : value.getUsers())
+        if (Operation *reader = getReader(user);
+            reader->getNumResults() == 1 &&
+            (isAssembly(reader) || isa<tensor::ExtractSliceOp>(reader)) &&
+            isa<RankedTensorType>(reader->getResult(0).getType()))
+          next.push_back(reader->getResult(0));
+    size_t before = made.size();
+    made.insert(next.begin(), next.end());
+    if (made.size() == before || made.size() > kMaxTensors)
       break;
-    Operation *user = users.front();
-    if (!isAssembly(user) || user->getNumResults() != 1)
-      break;
-    std::optional<Found> next = matchTensor(user->getResult(0));
-    bool isWider =
-        next && next->rotation.getNumPairs() == found.rotation.getNumPairs() &&
-        (next->root->channels > found.root->channels ||
-         next->root->channelDims.size() < found.root->channelDims.size());
-    if (!isWider)
-      break;
-    found = std::move(*next);
+    SmallVector<Value> ends = llvm::filter_to_vector(made, [&](Value value) {
+      return llvm::any_of(value.getUsers(), [&](Operation *user) {
+        Operation *reader = getReader(user);
+        return !isSize(user) && (reader->getNumResults() != 1 ||
+                                 !made.contains(reader->getResult(0)));
+      });
+    });
+    if (ends.size() != 1 || ends.front() == found.root->tensor)
+      continue;
+    std::optional<Found> wider = matchTensor(ends.front());
+    if (wider &&
+        wider->rotation.getNumPairs() >= found.rotation.getNumPairs() &&
+        (wider->root->channels > found.root->channels ||
+         wider->root->channelDims.size() < found.root->channelDims.size()))
+      found = std::move(*wider);
   }
   return found;
 }
@@ -301,9 +346,12 @@ void RotationRaiser::eraseDead(Operation *op) {
       }
     if (!isDead(dead))
       continue;
-    for (Value operand : dead->getOperands())
-      if (Operation *before = operand.getDefiningOp())
-        work.push_back(before);
+    dead->walk([&](Operation *inner) {
+      for (Value operand : inner->getOperands())
+        if (Operation *before = operand.getDefiningOp();
+            before && !dead->isAncestor(before))
+          work.push_back(before);
+    });
     erased.insert(dead);
     rewriter.eraseOp(dead);
   }

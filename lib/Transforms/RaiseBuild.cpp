@@ -8,6 +8,7 @@
 #include "RaiseBuild.h"
 #include "mlir/Dialect/Affine/Utils.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "mlir/Dialect/Complex/IR/Complex.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/Verifier.h"
@@ -32,12 +33,12 @@ OpFoldResult RotationBuilder::getSize(int64_t dim) {
     return body.createLoopRanges(b, loc)[dim].size;
   }
   // Not of the root itself, which is replaced.
+  if (OpFoldResult size = getSizeBefore(b, loc, root.tensor, dim))
+    return size;
   auto result = cast<OpResult>(root.tensor);
   FailureOr<OpFoldResult> size =
       reifyDimOfResult(b, result.getOwner(), result.getResultNumber(), dim);
-  if (succeeded(size))
-    return *size;
-  return OpFoldResult();
+  return succeeded(size) ? *size : OpFoldResult();
 }
 
 /// The integer that `expr` is, as an index.
@@ -147,14 +148,30 @@ Placed RotationBuilder::buildView(const View &view, int64_t first,
     sizes.push_back(rootSize);
     shape.push_back(root.sizes[position]);
   }
-  if (view.isImaginary || isa<ComplexType>(type.getElementType()))
-    return {};
-  if (isWhole)
-    return {view.tensor, dims};
-  auto slice = tensor::ExtractSliceOp::create(
-      b, loc, RankedTensorType::get(shape, type.getElementType()), view.tensor,
-      offsets, sizes, strides);
-  return {slice, dims};
+  Value slice = view.tensor;
+  if (!isWhole)
+    slice = tensor::ExtractSliceOp::create(
+        b, loc, RankedTensorType::get(shape, type.getElementType()),
+        view.tensor, offsets, sizes, strides);
+  auto complexType = dyn_cast<ComplexType>(type.getElementType());
+  if (!complexType)
+    return {slice, dims};
+  // One part of complex numbers.
+  int64_t rank = dims.size();
+  Value init = makeEmpty(b, loc, tensor::getMixedSizes(b, loc, slice),
+                         complexType.getElementType());
+  AffineMap map = b.getMultiDimIdentityMap(rank);
+  auto part = linalg::GenericOp::create(
+      b, loc, init.getType(), slice, init, ArrayRef({map, map}),
+      SmallVector<utils::IteratorType>(rank, utils::IteratorType::parallel),
+      [&](OpBuilder &nested, Location loc, ValueRange arguments) {
+        Value number =
+            view.isImaginary
+                ? complex::ImOp::create(nested, loc, arguments[0]).getResult()
+                : complex::ReOp::create(nested, loc, arguments[0]).getResult();
+        linalg::YieldOp::create(nested, loc, number);
+      });
+  return {part.getResult(0), dims};
 }
 
 /// `placed` with its dimensions in the order `order`, of its dimensions.

@@ -47,18 +47,24 @@ ExprRef RotationMatcher::getElement(int64_t channel) {
   return elements.getElement(root.tensor, indices);
 }
 
-/// The number that `expr` is.
+/// The number that `expr` is, if operations that move or negate elements are
+/// all that is between.
 std::optional<double> RotationMatcher::getFactor(ExprRef expr) {
-  Chain ignored;
-  ExprRef end = follow(expr, ignored);
-  bool isNegated = !ignored.empty() && ignored.back().isNegated;
-  if (end->is(Fn::neg)) {
-    end = end->operands[0];
-    isNegated = !isNegated;
+  static constexpr unsigned kMaxSteps = 16;
+  bool isNegated = false;
+  for (unsigned step = 0; expr && step != kMaxSteps; ++step) {
+    if (expr->isFloatNumber())
+      return isNegated ? -expr->number : expr->number;
+    if (expr->is(Expr::Kind::element)) {
+      expr = elements.expand(expr);
+    } else if (expr->is(Fn::neg) || expr->is(Fn::cast)) {
+      isNegated ^= expr->is(Fn::neg);
+      expr = expr->operands[0];
+    } else {
+      break;
+    }
   }
-  if (!end->isFloatNumber())
-    return std::nullopt;
-  return isNegated ? -end->number : end->number;
+  return std::nullopt;
 }
 
 /// Follows `expr` back through operations that move elements, negate or widen
@@ -78,25 +84,21 @@ ExprRef RotationMatcher::follow(ExprRef expr, Chain &chain) {
     } else if (expr->is(Fn::cast) && expr->operands[0]->type &&
                expr->type.getWidth() > expr->operands[0]->type.getWidth()) {
       expr = expr->operands[0];
-    } else if (expr->is(Fn::mul)) {
-      // A sign that is a constant.
-      std::optional<double> sign;
-      unsigned other = 0;
+    } else if (expr->is(Fn::mul) || expr->is(Fn::add)) {
+      // A sign that is a constant, or nothing that is added.
+      bool isSum = expr->is(Fn::add);
+      ExprRef next = nullptr;
       for (unsigned i : {0, 1}) {
-        Chain ignored;
-        ExprRef end = follow(expr->operands[i], ignored);
-        if (end->isFloatNumber() && std::abs(end->number) == 1) {
-          sign = end->number;
-          if (!ignored.empty() && ignored.back().isNegated)
-            sign = -*sign;
-          other = 1 - i;
-          break;
-        }
+        std::optional<double> number = getFactor(expr->operands[i]);
+        if (!number || (isSum ? *number != 0 : std::abs(*number) != 1))
+          continue;
+        isNegated ^= !isSum && *number < 0;
+        next = expr->operands[1 - i];
+        break;
       }
-      if (!sign)
+      if (!next)
         return expr;
-      isNegated ^= *sign < 0;
-      expr = expr->operands[other];
+      expr = next;
     } else {
       return expr;
     }
@@ -211,8 +213,9 @@ std::optional<Rotation> RotationMatcher::match() {
   struct Candidate {
     View x;
     int64_t rank;
+    size_t order;
   };
-  SmallVector<Candidate> candidates;
+  SmallVector<Candidate, 8> candidates;
   for (unsigned i : {0, 1}) {
     for (unsigned j : {0, 1}) {
       for (const Access &a : first->factors[0][i]) {
@@ -239,17 +242,22 @@ std::optional<Rotation> RotationMatcher::match() {
           bool isTable =
               isTrigonometric(elements.resolve(i ? terms[0].a : terms[0].b)) &&
               isTrigonometric(elements.resolve(j ? terms[1].a : terms[1].b));
-          candidates.push_back({x, 2 * used + isTable});
+          if (llvm::any_of(candidates, [&](const Candidate &other) {
+                return other.x.channelDim == x.channelDim &&
+                       other.x.getChannel(a.element);
+              }))
+            continue;
+          candidates.push_back({x, 2 * used + isTable, candidates.size()});
         }
       }
     }
   }
   if (candidates.empty())
     return fail(1, "its two products are not of elements of one tensor");
-  llvm::stable_sort(candidates, [](const Candidate &a, const Candidate &b) {
-    return a.rank > b.rank;
+  llvm::sort(candidates, [](const Candidate &a, const Candidate &b) {
+    return std::pair(-a.rank, a.order) < std::pair(-b.rank, b.order);
   });
-  static constexpr size_t kMaxTries = 6;
+  static constexpr size_t kMaxTries = 16;
   for (const Candidate &candidate : ArrayRef(candidates).take_front(kMaxTries))
     if (std::optional<Rotation> rotation = matchAs(candidate.x))
       return rotation;
@@ -365,9 +373,9 @@ std::optional<Rotation> RotationMatcher::matchAs(const View &x) {
                          (group.size() == 1 ? "no other is made"
                                             : "more than two are made"));
     const Row &a = rows[group[0]], &b = rows[group[1]];
-    auto name = [&](StringRef what) {
-      return (what + " of channels " + Twine(group[0]) + " and " +
-              Twine(group[1]))
+    auto name = [&, &channels = group](StringRef what) {
+      return (what + " of channels " + Twine(channels[0]) + " and " +
+              Twine(channels[1]))
           .str();
     };
     if (a.factor[0] != b.factor[1])

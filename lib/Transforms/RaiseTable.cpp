@@ -63,6 +63,26 @@ static View getView(ExprRef element, int64_t channelDim) {
           element->isImaginary};
 }
 
+/// Those that hold a resolved expression, first those that vary along the
+/// fewest dimensions, and of these the first that was made: before it was
+/// broadcast, repeated or moved.
+static SmallVector<ExprRef> getHolders(const Elements &elements,
+                                       ExprRef resolved) {
+  SmallVector<std::pair<int64_t, int64_t>> order;
+  ArrayRef<ExprRef> found = elements.getHolders(resolved);
+  for (auto [i, holder] : llvm::enumerate(found))
+    order.push_back({llvm::count_if(holder->indices,
+                                    [](AffineExpr index) {
+                                      return !isa<AffineConstantExpr>(index);
+                                    }),
+                     -int64_t(i)});
+  llvm::sort(order);
+  SmallVector<ExprRef> holders;
+  for (auto [dims, i] : order)
+    holders.push_back(found[-i]);
+  return holders;
+}
+
 //===----------------------------------------------------------------------===//
 // Given tables
 //===----------------------------------------------------------------------===//
@@ -93,7 +113,7 @@ static std::optional<Columns> findColumns(Elements &elements,
   auto getNumber = [](ExprRef element, int64_t dim) {
     return cast<AffineConstantExpr>(element->indices[dim]).getValue();
   };
-  for (ExprRef holder : elements.getHolders(exprs.front())) {
+  for (ExprRef holder : getHolders(elements, exprs.front())) {
     if (exprs.size() == 1) {
       for (int64_t dim = holder->indices.size() - 1; dim >= 0; --dim) {
         if (!isa<AffineConstantExpr>(holder->indices[dim]))
@@ -199,7 +219,7 @@ bool Tracer::setPositions(MadeTable &table, ArrayRef<ExprRef> positions) {
   if (llvm::all_equal(positions)) {
     // A tensor that is read whole needs no slice.
     for (bool isWhole : {true, false})
-      for (ExprRef holder : elements.getHolders(first)) {
+      for (ExprRef holder : getHolders(elements, first)) {
         table.positions = getView(holder, -1);
         if (isSlice(elements, table.positions) &&
             (!isWhole ||
@@ -212,7 +232,7 @@ bool Tracer::setPositions(MadeTable &table, ArrayRef<ExprRef> positions) {
     table.computed = first;
     return !first->type;
   }
-  for (ExprRef holder : elements.getHolders(first)) {
+  for (ExprRef holder : getHolders(elements, first)) {
     for (int64_t dim = 0, e = holder->indices.size(); dim != e; ++dim) {
       if (!isa<AffineConstantExpr>(holder->indices[dim]))
         continue;
