@@ -576,6 +576,11 @@ AffineExpr Elements::simplify(AffineExpr expr) {
   if (!binary)
     return expr;
   AffineExpr lhs = simplify(binary.getLHS()), rhs = simplify(binary.getRHS());
+  // Sums of multiples, so that each is divided alone.
+  if (auto sum = dyn_cast<AffineBinaryOpExpr>(lhs);
+      sum && sum.getKind() == AffineExprKind::Add &&
+      expr.getKind() == AffineExprKind::Mul && isa<AffineConstantExpr>(rhs))
+    return simplify(sum.getLHS() * rhs + sum.getRHS() * rhs);
   AffineExpr made = getAffineBinaryOpExpr(expr.getKind(), lhs, rhs);
   if (made != expr)
     return simplify(made);

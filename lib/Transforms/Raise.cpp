@@ -58,13 +58,13 @@ static bool isAssembly(Operation *op) {
   if (auto linalgOp = dyn_cast<LinalgOp>(op))
     return linalgOp.hasPureTensorSemantics() &&
            linalgOp.getNumLoops() == linalgOp.getNumParallelLoops();
-  return isa<tensor::ConcatOp, tensor::InsertSliceOp, tensor::GenerateOp,
-             tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::ReshapeOp,
-             tensor::CastOp, tensor::PadOp, arith::AddFOp, arith::SubFOp,
-             arith::NegFOp, arith::SelectOp, arith::TruncFOp, arith::ExtFOp,
-             complex::ReOp, complex::ImOp, tosa::ReshapeOp, tosa::ConcatOp,
-             tosa::PadOp, tosa::AddOp, tosa::SubOp, tosa::TransposeOp,
-             tosa::CastOp>(op);
+  return isa<tensor::ConcatOp, tensor::InsertSliceOp, tensor::ExtractSliceOp,
+             tosa::SliceOp, tensor::GenerateOp, tensor::ExpandShapeOp,
+             tensor::CollapseShapeOp, tensor::ReshapeOp, tensor::CastOp,
+             tensor::PadOp, arith::AddFOp, arith::SubFOp, arith::NegFOp,
+             arith::SelectOp, arith::TruncFOp, arith::ExtFOp, complex::ReOp,
+             complex::ImOp, tosa::ReshapeOp, tosa::ConcatOp, tosa::PadOp,
+             tosa::AddOp, tosa::SubOp, tosa::TransposeOp, tosa::CastOp>(op);
 }
 
 /// The operation whose results are made where `user` reads: that of the body
@@ -133,12 +133,6 @@ std::optional<Found> RotationRaiser::match(RotationRoot given,
   if (std::optional<Rotation> rotation = matcher.match()) {
     found.rotation = std::move(*rotation);
     return found;
-  }
-  if (getenv("ROPE_DEBUG")) {
-    llvm::errs() << "try " << found.root->tensor << " dims";
-    for (int64_t d : dims)
-      llvm::errs() << " " << d;
-    llvm::errs() << ": " << matcher.progress << " " << matcher.reason << "\n";
   }
   if (matcher.progress > progress) {
     progress = matcher.progress;
@@ -281,8 +275,7 @@ Found RotationRaiser::extend(Found found) {
     for (Value value : made)
       for (Operation *user : value.getUsers())
         if (Operation *reader = getReader(user);
-            reader->getNumResults() == 1 &&
-            (isAssembly(reader) || isa<tensor::ExtractSliceOp>(reader)) &&
+            reader->getNumResults() == 1 && isAssembly(reader) &&
             isa<RankedTensorType>(reader->getResult(0).getType()))
           next.push_back(reader->getResult(0));
     size_t before = made.size();

@@ -49,6 +49,16 @@ Value RotationBuilder::getIndex(ExprRef expr) {
       expr->value.getType().isIntOrIndex())
     return getValueOrCreateCastToIndexLike(b, loc, b.getIndexType(),
                                            expr->value);
+  if (expr->is(Expr::Kind::element) && !expr->type &&
+      llvm::all_of(expr->indices, llvm::IsaPred<AffineConstantExpr>)) {
+    SmallVector<Value> indices =
+        llvm::map_to_vector(expr->indices, [&](AffineExpr index) -> Value {
+          return arith::ConstantIndexOp::create(
+              b, loc, cast<AffineConstantExpr>(index).getValue());
+        });
+    Value element = tensor::ExtractOp::create(b, loc, expr->value, indices);
+    return getValueOrCreateCastToIndexLike(b, loc, b.getIndexType(), element);
+  }
   return nullptr;
 }
 

@@ -47,19 +47,22 @@ ExprRef RotationMatcher::getElement(int64_t channel) {
   return elements.getElement(root.tensor, indices);
 }
 
-/// The number that `expr` is, if operations that move or negate elements are
-/// all that is between.
-std::optional<double> RotationMatcher::getFactor(ExprRef expr) {
-  static constexpr unsigned kMaxSteps = 16;
-  bool isNegated = false;
-  for (unsigned step = 0; expr && step != kMaxSteps; ++step) {
+/// The number that `expr` is, if it is found after a few operations that move,
+/// negate or add elements.
+std::optional<double> RotationMatcher::getFactor(ExprRef expr, unsigned steps) {
+  for (double sign = 1; expr && steps > 0; --steps) {
     if (expr->isFloatNumber())
-      return isNegated ? -expr->number : expr->number;
+      return sign * expr->number;
     if (expr->is(Expr::Kind::element)) {
       expr = elements.expand(expr);
     } else if (expr->is(Fn::neg) || expr->is(Fn::cast)) {
-      isNegated ^= expr->is(Fn::neg);
+      sign = expr->is(Fn::neg) ? -sign : sign;
       expr = expr->operands[0];
+    } else if (expr->is(Fn::add)) {
+      std::optional<double> a = getFactor(expr->operands[0], steps / 2);
+      std::optional<double> b =
+          a ? getFactor(expr->operands[1], steps / 2) : std::nullopt;
+      return b ? std::optional(sign * (*a + *b)) : std::nullopt;
     } else {
       break;
     }

@@ -108,7 +108,7 @@ private:
   bool addTerms(ExprRef expr, double factor, SmallVectorImpl<Term> &terms,
                 unsigned depth);
   ExprRef follow(ExprRef expr, Chain &chain);
-  std::optional<double> getFactor(ExprRef expr);
+  std::optional<double> getFactor(ExprRef expr, unsigned steps = 64);
   std::optional<Channel> read(int64_t channel);
   std::optional<Row> getRow(const Channel &channel, const View &x);
   std::optional<Rotation> matchAs(const View &x);

@@ -341,10 +341,15 @@ std::optional<MadeTable> Tracer::traceLookup() {
   MadeTable table;
   std::vector<LookedUp> columns;
   ExprRef row = nullptr;
+  FloatType constantType;
   for (auto [cos, sin] : llvm::zip_equal(rotation.cos, rotation.sin)) {
     LookedUp &column = columns.emplace_back();
     for (bool isSine : {false, true}) {
       ExprRef expr = stripWidening(isSine ? sin : cos);
+      FloatType type = expr->type;
+      // Rounded after it was looked up.
+      if (expr->is(Fn::cast))
+        expr = expr->operands[0];
       ElementsAttr constant;
       if (!expr->is(Expr::Kind::element) || !expr->type ||
           !matchPattern(expr->value, m_Constant(&constant)))
@@ -367,9 +372,10 @@ std::optional<MadeTable> Tracer::traceLookup() {
         stride = 1;
         rows = size;
       }
-      if (table.type && table.type != expr->type)
+      if (table.type && (table.type != type || constantType != expr->type))
         return fail("the constants of cosine and sine differ in type");
-      table.type = expr->type;
+      table.type = type;
+      constantType = expr->type;
       SmallVector<double> &list = isSine ? column.sin : column.cos;
       for (int64_t i = 0; i != rows; ++i) {
         std::optional<double> value =
@@ -397,7 +403,7 @@ std::optional<MadeTable> Tracer::traceLookup() {
     for (size_t i = 0; i != columns.size(); ++i)
       ladder.push_back(std::pow(*base, -double(i) / double(columns.size())));
   // Tables of a narrow type must be the same: many frequencies are close.
-  double tolerance = table.type.getWidth() < 32 ? 0 : 3e-7;
+  double tolerance = constantType.getWidth() < 32 ? 0 : 3e-7;
   for (ArrayRef<double> frequencies :
        {ArrayRef(ladder), ArrayRef(table.frequencies)}) {
     for (Precision precision : {Precision::f32, Precision::exact}) {
@@ -409,7 +415,7 @@ std::optional<MadeTable> Tracer::traceLookup() {
       if (frequencies.empty() ||
           !llvm::all_of(llvm::zip_equal(columns, rounded), [&](auto pair) {
             auto [column, frequency] = pair;
-            return column.getError(magnitude, table.type,
+            return column.getError(magnitude, constantType,
                                    [&, frequency = frequency](double position) {
                                      double angle = position * frequency;
                                      return isF32 ? double(float(angle))
