@@ -156,6 +156,21 @@ static Size chaseScalar(Value value, unsigned depth);
 static Size chaseSize(Value tensor, int64_t dim, unsigned depth,
                       Value last = nullptr);
 
+/// The only dimension that is collapsed into dimension `dim` of the result and
+/// is not of size one.
+static std::optional<int64_t> getWideDim(tensor::CollapseShapeOp op,
+                                         int64_t dim) {
+  std::optional<int64_t> wide;
+  for (int64_t source : op.getReassociationIndices()[dim]) {
+    if (op.getSrcType().getDimSize(source) == 1)
+      continue;
+    if (wide)
+      return std::nullopt;
+    wide = source;
+  }
+  return wide;
+}
+
 /// The value that enters the loop that `tensor` is carried by, if each round
 /// leaves dimension `dim` as large as it was.
 static Value getEntering(Value tensor, int64_t dim, unsigned depth) {
@@ -169,7 +184,9 @@ static Value getEntering(Value tensor, int64_t dim, unsigned depth) {
   if (!yielded)
     return nullptr;
   Size size = chaseSize(yielded->get(), dim, depth + 1, tensor);
-  return size == Size{tensor, dim} ? init->get() : Value();
+  bool isKept = size == Size{tensor, dim} ||
+                size == chaseSize(init->get(), dim, depth + 1);
+  return isKept ? init->get() : Value();
 }
 
 static Size chase(OpFoldResult size, unsigned depth) {
@@ -205,6 +222,14 @@ static Size chaseSize(Value tensor, int64_t dim, unsigned depth, Value last) {
     } else if (auto concat = dyn_cast_or_null<tensor::ConcatOp>(op);
                concat && int64_t(concat.getDim()) != dim) {
       tensor = concat.getInputs().front();
+    } else if (auto collapse = dyn_cast_or_null<tensor::CollapseShapeOp>(op);
+               collapse && getWideDim(collapse, dim)) {
+      tensor = collapse.getSrc();
+      dim = *getWideDim(collapse, dim);
+    } else if (auto pad = dyn_cast_or_null<tensor::PadOp>(op);
+               pad && isZeroInteger(pad.getMixedLowPad()[dim]) &&
+               isZeroInteger(pad.getMixedHighPad()[dim])) {
+      tensor = pad.getSource();
     } else if (auto insert = dyn_cast_or_null<tensor::InsertSliceOp>(op)) {
       tensor = insert.getDest();
     } else if (op && OpTrait::hasElementwiseMappableTraits(op) &&
@@ -1177,7 +1202,7 @@ ExprRef Elements::expandReduction(LinalgOp op,
       }
       expr = make(Fn::mul, type, factors);
     }
-    if (isZero)
+    if (isZero && points > kFew)
       continue;
     if (++terms > kFew)
       return nullptr;

@@ -53,6 +53,45 @@ static bool hasSum(Operation *op) {
   return isSum(op);
 }
 
+/// Why elements of what `op` computes cannot be read, if it is a sum of two
+/// products.
+static std::string whyUnread(Operation *op) {
+  auto isProduct = [](Value value) {
+    return isa_and_nonnull<arith::MulFOp, tosa::MulOp>(value.getDefiningOp());
+  };
+  auto isSumOfProducts = [&](Operation *op) {
+    return isa<arith::AddFOp, arith::SubFOp, tosa::AddOp, tosa::SubOp>(op) &&
+           llvm::all_of(op->getOperands(), isProduct);
+  };
+  if (auto linalgOp = dyn_cast<LinalgOp>(op)) {
+    bool isOnBuffers = !linalgOp.hasPureTensorSemantics();
+    return isOnBuffers && llvm::any_of(*linalgOp.getBlock(),
+                                       [&](Operation &inner) {
+                                         return isSumOfProducts(&inner);
+                                       })
+               ? "it works on memrefs, which others may write to: raise before "
+                 "bufferization"
+               : "";
+  }
+  bool isUnranked = llvm::any_of(op->getResultTypes(),
+                                 llvm::IsaPred<UnrankedTensorType>);
+  if (isUnranked && isSumOfProducts(op))
+    return "its rank is not known";
+  // Scalars that a loop loads.
+  bool isLoaded = isa<FloatType>(op->getOperand(0).getType()) &&
+                  !op->getParentOfType<LinalgOp>() && isSumOfProducts(op) &&
+                  llvm::any_of(op->getOperands(), [](Value product) {
+                    return llvm::any_of(
+                        product.getDefiningOp()->getOperands(),
+                        [](Value factor) {
+                          Operation *load = factor.getDefiningOp();
+                          return load && !isMemoryEffectFree(load);
+                        });
+                  });
+  return isLoaded ? "it is computed from scalars that are loaded from memrefs"
+                  : "";
+}
+
 /// Whether the elements of a result of `op` may be those of an operand, moved.
 static bool isAssembly(Operation *op) {
   if (auto linalgOp = dyn_cast<LinalgOp>(op))
@@ -329,13 +368,17 @@ void RotationRaiser::eraseDead(Operation *op) {
             !llvm::all_of(dead->getUsers(), llvm::IsaPred<tensor::DimOp>))
           continue;
         rewriter.setInsertionPoint(dim);
-        FailureOr<OpFoldResult> size =
-            reifyDimOfResult(rewriter, dead, result.getResultNumber(), *index);
-        if (failed(size))
+        OpFoldResult size =
+            getSizeBefore(rewriter, dim.getLoc(), result, *index);
+        if (!size)
+          size = reifyDimOfResult(rewriter, dead, result.getResultNumber(),
+                                  *index)
+                     .value_or(OpFoldResult());
+        if (!size)
           continue;
         erased.insert(dim);
         rewriter.replaceOp(dim, getValueOrCreateConstantIndexOp(
-                                    rewriter, dim.getLoc(), *size));
+                                    rewriter, dim.getLoc(), size));
       }
     if (!isDead(dead))
       continue;
@@ -466,8 +509,13 @@ bool RotationRaiser::raise(Found found) {
 void RotationRaiser::run(Operation *top) {
   SmallVector<Operation *> sums;
   top->walk([&](Operation *op) {
-    if (op->getNumResults() == 0 || !hasSum(op))
+    if (!hasSum(op))
       return;
+    // Of what is not read it is said why.
+    if (std::string why = whyUnread(op); !why.empty()) {
+      reasons[op] = why;
+      return;
+    }
     // Bodies are read with the operations that they belong to.
     if (!isa<LinalgOp>(op) && op->getParentOfType<LinalgOp>())
       return;

