@@ -161,7 +161,8 @@ static Size chaseSize(Value tensor, int64_t dim, unsigned depth,
 static std::optional<int64_t> getWideDim(tensor::CollapseShapeOp op,
                                          int64_t dim) {
   std::optional<int64_t> wide;
-  for (int64_t source : op.getReassociationIndices()[dim]) {
+  ReassociationIndices group = op.getReassociationIndices()[dim];
+  for (int64_t source : group) {
     if (op.getSrcType().getDimSize(source) == 1)
       continue;
     if (wide)
