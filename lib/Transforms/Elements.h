@@ -55,6 +55,8 @@ struct Expr : llvm::FoldingSetNode {
   bool is(Fn other) const { return kind == Kind::op && fn == other; }
   bool isFloatNumber() const { return kind == Kind::number && type; }
   bool isInteger() const { return kind == Kind::number && !type; }
+  // The name that llvm::FoldingSet calls.
+  // NOLINTNEXTLINE(readability-identifier-naming)
   void Profile(llvm::FoldingSetNodeID &id) const;
 };
 using ExprRef = const Expr *;

@@ -73,21 +73,21 @@ static std::string whyUnread(Operation *op) {
                  "bufferization"
                : "";
   }
-  bool isUnranked = llvm::any_of(op->getResultTypes(),
-                                 llvm::IsaPred<UnrankedTensorType>);
+  bool isUnranked =
+      llvm::any_of(op->getResultTypes(), llvm::IsaPred<UnrankedTensorType>);
   if (isUnranked && isSumOfProducts(op))
     return "its rank is not known";
   // Scalars that a loop loads.
-  bool isLoaded = isa<FloatType>(op->getOperand(0).getType()) &&
-                  !op->getParentOfType<LinalgOp>() && isSumOfProducts(op) &&
-                  llvm::any_of(op->getOperands(), [](Value product) {
-                    return llvm::any_of(
-                        product.getDefiningOp()->getOperands(),
-                        [](Value factor) {
-                          Operation *load = factor.getDefiningOp();
-                          return load && !isMemoryEffectFree(load);
-                        });
-                  });
+  bool isLoaded =
+      isa<FloatType>(op->getOperand(0).getType()) &&
+      !op->getParentOfType<LinalgOp>() && isSumOfProducts(op) &&
+      llvm::any_of(op->getOperands(), [](Value product) {
+        return llvm::any_of(product.getDefiningOp()->getOperands(),
+                            [](Value factor) {
+                              Operation *load = factor.getDefiningOp();
+                              return load && !isMemoryEffectFree(load);
+                            });
+      });
   return isLoaded ? "it is computed from scalars that are loaded from memrefs"
                   : "";
 }
@@ -131,7 +131,7 @@ public:
   void run(Operation *top);
 
 private:
-  std::optional<Found> match(RotationRoot root, SmallVector<int64_t, 2> dims);
+  std::optional<Found> match(RotationRoot root, ArrayRef<int64_t> dims);
   std::optional<Found> match(RotationRoot root);
   std::optional<Found> matchTensor(Value tensor);
   std::optional<Found> search(Operation *op);
@@ -153,8 +153,8 @@ private:
 } // namespace
 
 std::optional<Found> RotationRaiser::match(RotationRoot given,
-                                           SmallVector<int64_t, 2> dims) {
-  given.channelDims = dims;
+                                           ArrayRef<int64_t> dims) {
+  given.channelDims.assign(dims.begin(), dims.end());
   given.channels = 1;
   for (int64_t dim : dims) {
     int64_t size = given.sizes[dim];
@@ -282,9 +282,12 @@ std::optional<Found> RotationRaiser::search(Operation *op) {
         single = std::move(found);
       progress = std::max(progress, 1u);
     }
-    // Sums of other things do not become rotations.
-    bool isComplex = isa<ComplexType>(getElementTypeOrSelf(value));
-    if ((progress == 0 && !isComplex) || work.size() > kMaxTensors)
+    // Sums of other things do not become rotations. Of complex numbers, and of
+    // tensors of one channel, it is seen later.
+    bool isOpen = isa<ComplexType>(getElementTypeOrSelf(value)) ||
+                  llvm::none_of(cast<ShapedType>(value.getType()).getShape(),
+                                [](int64_t size) { return size > 1; });
+    if ((progress == 0 && !isOpen) || work.size() > kMaxTensors)
       continue;
     for (Operation *user : value.getUsers())
       if (Operation *reader = getReader(user); isAssembly(reader))
@@ -371,14 +374,14 @@ void RotationRaiser::eraseDead(Operation *op) {
         OpFoldResult size =
             getSizeBefore(rewriter, dim.getLoc(), result, *index);
         if (!size)
-          size = reifyDimOfResult(rewriter, dead, result.getResultNumber(),
-                                  *index)
-                     .value_or(OpFoldResult());
+          size =
+              reifyDimOfResult(rewriter, dead, result.getResultNumber(), *index)
+                  .value_or(OpFoldResult());
         if (!size)
           continue;
         erased.insert(dim);
-        rewriter.replaceOp(dim, getValueOrCreateConstantIndexOp(
-                                    rewriter, dim.getLoc(), size));
+        rewriter.replaceOp(
+            dim, getValueOrCreateConstantIndexOp(rewriter, dim.getLoc(), size));
       }
     if (!isDead(dead))
       continue;
