@@ -48,6 +48,8 @@ struct Simplify : rope::impl::SimplifyBase<Simplify> {
     if (failed(applyPatternsGreedily(getOperation(), patterns)))
       return signalPassFailure();
     dropCommonShifts(rewriter, getOperation());
+    if (permuteWeights)
+      rope::permuteWeights(rewriter, getOperation());
     if (shareTables)
       rope::shareTables(rewriter, getOperation());
   }

@@ -106,6 +106,11 @@ void shareTables(RewriterBase &rewriter, Operation *root);
 /// is reported.
 void dropCommonShifts(RewriterBase &rewriter, Operation *root);
 
+/// Makes interleaved rotations half-split by permuting the constants that they
+/// rotate the product of, where what follows does not see the order of channels.
+/// Each is reported, and each that is left.
+void permuteWeights(RewriterBase &rewriter, Operation *root);
+
 /// Patterns that turn frequency chains into constants, or into code where they
 /// read a length, and give exact tables their frequencies in turns.
 void populateLowerFrequenciesPatterns(RewritePatternSet &patterns);

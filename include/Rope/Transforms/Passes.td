@@ -314,6 +314,15 @@ def Simplify : Pass<"rope-simplify"> {
       so are frequencies and axes. Precision is `exact`: in f32, angles and with
       them scores would change. Magnitudes may differ, since they factor out.
 
+    - (simplify_7) An interleaved rotation becomes a half-split one where constant
+      weights, and biases, make what it rotates: their channels are put in the
+      order of halves. Between them and the rotation may stand a contraction,
+      reshapes, and what treats all channels alike, each of a single use. A
+      rotation that reads interleaved and writes halves needs nothing else.
+      Others need that queries and keys are both rotated so, in the same pairs,
+      and used by nothing but their product, which then adds the same products
+      in another order.
+
     A table that one `rope.attention` alone reads is not stored where making it
     as it is used is cheaper: `rope-fuse-attention` folds it. A remark says what
     was done.
@@ -321,6 +330,8 @@ def Simplify : Pass<"rope-simplify"> {
   let options = [
     Option<"shareTables", "share-tables", "bool", /*default=*/"true",
            "Move tables out of loops and share equal ones">,
+    Option<"permuteWeights", "permute-weights", "bool", /*default=*/"true",
+           "Make interleaved rotations half-split by permuting weights">,
   ];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",

@@ -201,6 +201,23 @@ class Program:
         splat = self.add(f"arith.constant dense<{shift}> : {x.type}")
         return Tensor(self.add(f"arith.addi {x.name}, {splat} : {x.type}"), x.shape, x.element, x.value + shift)
 
+    def constant(self, shape, element):
+        array = self.rng.standard_normal(shape).astype(reference.NUMPY[element]).astype(np.float64)
+        text = np.array2string(array, separator=", ", threshold=array.size, formatter={"all": lambda x: f"{x:.12e}"})
+        name = self.add(f"arith.constant dense<{' '.join(text.split())}> : {tensor(shape, element)}")
+        return Tensor(name, shape, element, array)
+
+    def project(self, x, weights, bias, heads):
+        """[tokens, heads, channels]"""
+        shape = [x.shape[0], weights.shape[1]]
+        type = tensor(shape, x.element)
+        zero = self.add(f"arith.constant dense<0.0> : {type}")
+        name = self.add(f"linalg.matmul ins({x.name}, {weights.name} : {x.type}, {weights.type}) outs({zero} : {type}) -> {type}")
+        name = self.add(f"arith.addf {name}, {bias.name} : {type}")
+        largest = np.abs(x.value).max() * np.abs(weights.value).max()
+        y = Tensor(name, shape, x.element, x.value @ weights.value + bias.value, 2 * EPSILON["f32"] * x.shape[1] * (4 + largest))
+        return self.expand(y, [[0], [1, 2]], [shape[0], heads, shape[1] // heads])
+
     def attention(self, q, k, v, rotation=""):
         """Of what is in f64, each [tokens, heads, channels]."""
         maps = ["i, h, d", "j, h, d", "j, h, e", "i, h, e"]
@@ -227,7 +244,7 @@ class Case:
     kind: str
     program: Program
     result: Tensor
-    left: dict  # operations, and how many of them are left
+    left: dict  # text, as of operations, and how often it is left
     exact: bool  # no rounding may differ
 
 
@@ -454,9 +471,36 @@ def common_shift(p, rng):
     return result, {"arith.addi": 2 if wrong else 0, "rope.apply": 2 - sum(inside) + (wrong == "value")}, bool(wrong)
 
 
+def weights(p, rng):
+    """Interleaved rotations of what constant weights project, for attention or
+    written in halves; or only one of two, in other channels, by arguments."""
+    head, pairs, attributes = channels(rng)
+    attributes = {"offset": attributes["offset"], "pairing": "interleaved"}
+    pairs, head = pairs + 1, head + 3
+    wrong = pick(rng, "", "", "offset", "argument", "plain")
+    halves = bool(rng.integers(2))
+    x = p.input([5, 3], "f32")
+    table = p.table(p.positions([5]), p.frequencies(pairs))
+    sides = []
+    for side in "qk":
+        shape = [3, 2 * head]
+        make = p.input if side == "k" and wrong == "argument" else p.constant
+        y = p.project(x, make(shape, "f32"), p.constant([5, 2 * head], "f32"), 2)
+        if side == "k" and wrong == "plain":
+            sides.append(y)
+            continue
+        if side == "k" and wrong == "offset":
+            attributes["offset"] += 1
+        sides.append(p.apply(y, table, [0], **attributes, result_pairing="half" if halves else None))
+    # Those written in halves need no other; the product needs two that agree.
+    left = {"": 0, "plain": 0, "offset": 0, "argument": 1} if halves else {"": 0, "plain": 1, "offset": 2, "argument": 2}
+    result = p.attention(*sides, p.input([5, 2, 4], "f32"))
+    return result, {"#rope.pairing<interleaved>,": left[wrong]}, halves
+
+
 RULES = [
     zero_positions, inverse, converted_inverse, two_positions, casts, repeated, sliced, joined_channels, met, unmoved,
-    joined_heads, layers, common_shift,
+    joined_heads, layers, common_shift, weights,
 ]  # fmt: skip
 
 
@@ -491,7 +535,7 @@ def main():
     modules = {form: Module(t) for form, t in texts.items()}
     for case in cases:
         name = case.program.name
-        found = {op: left[name].count(op + " ") for op in case.left}
+        found = {text: left[name].count(text + " ") for text in case.left}
         report.true(name, found == case.left, f"{found} left, expected {case.left}")
         results = {}
         for form, module in modules.items():
