@@ -266,8 +266,10 @@ struct RotateSlice : OpRewritePattern<tensor::ExtractSliceOp> {
                        apply.getOffset()))
       return rewriter.notifyMatchFailure(slice, "sizes contradict each other");
 
-    auto sliceTensor = [&](Value tensor, ArrayRef<int64_t> shape, auto offsets,
-                           auto sizes, auto strides) -> Value {
+    auto sliceTensor = [&](Value tensor, ArrayRef<int64_t> shape,
+                           ArrayRef<OpFoldResult> offsets,
+                           ArrayRef<OpFoldResult> sizes,
+                           ArrayRef<OpFoldResult> strides) -> Value {
       auto type = RankedTensorType::get(shape, elementOf(tensor));
       return tensor::ExtractSliceOp::create(b, type, tensor, offsets, sizes,
                                             strides);
@@ -496,6 +498,46 @@ struct RotateInPlace : OpRewritePattern<JoinOp> {
   }
 };
 } // namespace
+
+//===----------------------------------------------------------------------===//
+// Attention
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Casts that only forget sizes are no use of an operand. What upstream does
+/// for every destination-style operation, but not for one with an empty region.
+template <typename AttentionLikeOp>
+struct FoldOperandCasts : OpRewritePattern<AttentionLikeOp> {
+  FoldOperandCasts(MLIRContext *context)
+      : OpRewritePattern<AttentionLikeOp>(context, /*benefit=*/2) {}
+
+  LogicalResult matchAndRewrite(AttentionLikeOp op,
+                                PatternRewriter &rewriter) const override {
+    if (!tensor::hasFoldableTensorCastOperand(op))
+      return rewriter.notifyMatchFailure(op, "has no casts");
+    SmallVector<Type> types(op->getResultTypes());
+    SmallVector<Value> operands =
+        tensor::getUpdatedOperandsAfterCastOpFolding(op, types);
+    Operation *folded = cloneWith(rewriter, op, types, operands);
+    SmallVector<Value> results;
+    for (auto [result, type] :
+         llvm::zip(folded->getResults(), op->getResultTypes()))
+      results.push_back(castTo(rewriter, op.getLoc(), result, type));
+    rewriter.replaceOp(op, results);
+    return success();
+  }
+};
+} // namespace
+
+void AttentionOp::getCanonicalizationPatterns(RewritePatternSet &patterns,
+                                              MLIRContext *context) {
+  patterns.add<FoldOperandCasts<AttentionOp>>(context);
+}
+
+void OnlineAttentionOp::getCanonicalizationPatterns(RewritePatternSet &patterns,
+                                                    MLIRContext *context) {
+  patterns.add<FoldOperandCasts<OnlineAttentionOp>>(context);
+}
 
 void ApplyOp::getCanonicalizationPatterns(RewritePatternSet &patterns,
                                           MLIRContext *context) {

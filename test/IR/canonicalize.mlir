@@ -420,3 +420,31 @@ func.func @joined_left(%x: tensor<8x16xf32>, %z: tensor<8x16xf32>, %c: tensor<4x
   %r8 = tensor.insert_slice %8 into %w[0, 8] [4, 8] [1, 1] : tensor<4x8xf32> into tensor<4x16xf32>
   return %r0, %r1, %r2, %r3, %r5, %5, %r6, %r7, %r8 : tensor<4x16xf32>, tensor<4x16xf32>, tensor<4x16xf32>, tensor<4x16xf32>, tensor<4x16xf32>, tensor<4x8xf32>, tensor<8x8xf32>, tensor<4x16xf32>, tensor<4x16xf32>
 }
+
+// -----
+
+// Attention forgets casts that forget sizes, with a region or without.
+
+#q = affine_map<(b, h, i, j, d, e) -> (i, d)>
+#k = affine_map<(b, h, i, j, d, e) -> (j, d)>
+#v = affine_map<(b, h, i, j, d, e) -> (j, e)>
+#o = affine_map<(b, h, i, j, d, e) -> (i, e)>
+
+// CHECK-LABEL: @attention_casts(
+// CHECK-NOT: tensor.cast
+// CHECK: rope.attention {{.*}} ins(%arg0, %arg1, %arg1 : tensor<4x8xf32>, tensor<5x8xf32>, tensor<5x8xf32>) outs(%{{.*}} : tensor<4x8xf32>)
+// CHECK: rope.attention {{.*}} ins(%arg0, %arg1, %arg1 : tensor<4x8xf32>, tensor<5x8xf32>, tensor<5x8xf32>) outs(%{{.*}} : tensor<4x8xf32>) {
+// CHECK: rope.yield
+func.func @attention_casts(%x: tensor<4x8xf32>, %y: tensor<5x8xf32>) -> (tensor<4x8xf32>, tensor<?x8xf32>) {
+  %e = tensor.empty() : tensor<4x8xf32>
+  %q = tensor.cast %x : tensor<4x8xf32> to tensor<?x8xf32>
+  %i = tensor.cast %e : tensor<4x8xf32> to tensor<?x8xf32>
+  %k = tensor.cast %y : tensor<5x8xf32> to tensor<?x8xf32>
+  %0 = rope.attention {indexing_maps = [#q, #k, #v, #o]} ins(%q, %k, %k : tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>) outs(%e : tensor<4x8xf32>)
+  %1 = rope.attention {indexing_maps = [#q, #k, #v, #o]} ins(%q, %k, %k : tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>) outs(%i : tensor<?x8xf32>) {
+  ^bb0(%score: f32, %b: index, %h: index, %a: index, %j: index):
+    %2 = math.tanh %score : f32
+    rope.yield %2 : f32
+  }
+  return %0, %1 : tensor<4x8xf32>, tensor<?x8xf32>
+}

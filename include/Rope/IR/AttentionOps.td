@@ -194,6 +194,7 @@ def Rope_AttentionOp : Rope_AttentionLikeOp<"attention",
     OptionalAttr<Rope_RotationAttr>:$key_rotation);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region MaxSizedRegion<1>:$region);
+  let hasCanonicalizer = 1;
   let assemblyFormat = [{
     attr-dict
     `ins` `(` $query `,` $key `,` $value `:` type($query) `,` type($key) `,`
@@ -299,6 +300,7 @@ def Rope_OnlineAttentionOp : Rope_AttentionLikeOp<"online_attention"> {
     UnitAttr:$unmasked);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region MaxSizedRegion<1>:$region);
+  let hasCanonicalizer = 1;
   let assemblyFormat = [{
     attr-dict
     `ins` `(` $query `,` $key `,` $value `:` type($query) `,` type($key) `,`
