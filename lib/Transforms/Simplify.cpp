@@ -34,8 +34,7 @@ struct Simplify : rope::impl::SimplifyBase<Simplify> {
     tensor::ExpandShapeOp::getCanonicalizationPatterns(owned, context);
     tensor::CollapseShapeOp::getCanonicalizationPatterns(owned, context);
     tensor::DimOp::getCanonicalizationPatterns(owned, context);
-    context->getLoadedDialect<tensor::TensorDialect>()
-        ->getCanonicalizationPatterns(owned);
+    tensor::CastOp::getCanonicalizationPatterns(owned, context);
     patterns = std::move(owned);
     return success();
   }

@@ -16,9 +16,11 @@ namespace mlir::rope {
 inline constexpr llvm::StringLiteral kSimplifyName = "rope-simplify";
 
 /// The table that `like` makes for `positions`, with this magnitude, in new
-/// tensors. Of their sizes the static ones of `positions` are known.
+/// tensors: of the types `cos` and `sin`, which may know more or less of the
+/// sizes, or of what `positions` say where these are null.
 TableOp tableLike(ImplicitLocOpBuilder &b, TableOp like, Value positions,
-                  FloatAttr magnitude);
+                  FloatAttr magnitude, RankedTensorType cos = nullptr,
+                  RankedTensorType sin = nullptr);
 
 /// Patterns of the tables that rotations leave.
 void populateSimplifyTablePatterns(RewritePatternSet &patterns);

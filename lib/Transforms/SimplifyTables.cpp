@@ -23,24 +23,27 @@ using namespace mlir;
 using namespace mlir::rope;
 
 TableOp rope::tableLike(ImplicitLocOpBuilder &b, TableOp like, Value positions,
-                        FloatAttr magnitude) {
+                        FloatAttr magnitude, RankedTensorType cos,
+                        RankedTensorType sin) {
   SmallVector<OpFoldResult> sizes =
       tensor::getMixedSizes(b, b.getLoc(), positions);
   if (like.getAxes())
     sizes.erase(sizes.begin());
   sizes.push_back(
       tensor::getMixedSize(b, b.getLoc(), like.getFrequencies(), 0));
-  // What is known of the destinations alone stays known.
-  if (positions == like.getPositions())
-    for (Value init : {like.getCos(), like.getSin()})
-      for (auto [size, known] :
-           llvm::zip(sizes, cast<ShapedType>(init.getType()).getShape()))
-        if (!ShapedType::isDynamic(known))
-          size = b.getIndexAttr(known);
-  Value init = tensor::EmptyOp::create(
-      b, sizes, getElementTypeOrSelf(like.getCos().getType()));
-  return TableOp::create(b, TypeRange{init.getType(), init.getType()},
-                         positions, like.getFrequencies(), init, init,
+  Type element = getElementTypeOrSelf(like.getCos().getType());
+  auto make = [&](RankedTensorType type) -> Value {
+    if (!type)
+      return tensor::EmptyOp::create(b, sizes, element);
+    SmallVector<Value> dynamic;
+    for (auto [size, known] : llvm::zip(sizes, type.getShape()))
+      if (ShapedType::isDynamic(known))
+        dynamic.push_back(getValueOrCreateConstantIndexOp(b, b.getLoc(), size));
+    return tensor::EmptyOp::create(b, type, dynamic);
+  };
+  Value cosInit = make(cos), sinInit = cos == sin ? cosInit : make(sin);
+  return TableOp::create(b, TypeRange{cosInit.getType(), sinInit.getType()},
+                         positions, like.getFrequencies(), cosInit, sinInit,
                          magnitude, like.getAxesAttr(),
                          like.getPrecisionAttr());
 }
@@ -96,14 +99,19 @@ struct SliceTable : OpRewritePattern<TableOp> {
                               positions.getElementType()),
         table.getPositions(), leading(first.getMixedOffsets()),
         leading(first.getMixedSizes()), leading(first.getMixedStrides()));
-    TableOp sliced = tableLike(b, table, slice, table.getMagnitudeAttr());
+    auto typeOf = [&](unsigned result) {
+      for (tensor::ExtractSliceOp slice : slices)
+        if (slice.getSource() == table->getResult(result))
+          return slice.getType();
+      return first.getType();
+    };
+    TableOp sliced = tableLike(b, table, slice, table.getMagnitudeAttr(),
+                               typeOf(0), typeOf(1));
     reportOther(sliced, kSimplifyName, true, "table made for fewer positions");
-    for (tensor::ExtractSliceOp slice : slices) {
-      bool isCos = slice.getSource() == table->getResult(0);
-      rewriter.replaceOp(slice, castTo(rewriter, slice.getLoc(),
-                                       sliced->getResult(isCos ? 0 : 1),
-                                       slice.getType()));
-    }
+    for (tensor::ExtractSliceOp slice : slices)
+      rewriter.replaceOp(
+          slice,
+          sliced->getResult(slice.getSource() == table->getResult(0) ? 0 : 1));
     rewriter.eraseOp(table);
     return success();
   }
@@ -166,11 +174,11 @@ static TableOp detach(RewriterBase &rewriter, TableOp table) {
   rewriter.setInsertionPoint(table);
   ImplicitLocOpBuilder b(table.getLoc(), rewriter);
   TableOp made =
-      tableLike(b, table, table.getPositions(), table.getMagnitudeAttr());
+      tableLike(b, table, table.getPositions(), table.getMagnitudeAttr(),
+                cast<RankedTensorType>(table.getCos().getType()),
+                cast<RankedTensorType>(table.getSin().getType()));
   made->setDiscardableAttrs(table->getDiscardableAttrDictionary());
-  for (auto [result, old] : llvm::zip(made->getResults(), table->getResults()))
-    rewriter.replaceAllUsesWith(old,
-                                castTo(b, b.getLoc(), result, old.getType()));
+  rewriter.replaceAllUsesWith(table->getResults(), made->getResults());
   rewriter.eraseOp(table);
   return made;
 }
