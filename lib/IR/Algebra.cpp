@@ -173,10 +173,16 @@ bool rope::canRotateLike(ApplyOp like, ArrayRef<int64_t> x,
   std::optional<int64_t> stride;
   if (like.getPairStride())
     stride = int64_t(*like.getPairStride());
-  return succeeded(
-      verifyApply([] { return InFlightDiagnostic(); },
-                  {x, tables, like.getPairing(), like.getWrittenPairing(),
-                   positionDims, offset, stride}));
+  // A diagnostic that is not in flight says that nothing failed.
+  bool isValid = true;
+  (void)verifyApply(
+      [&] {
+        isValid = false;
+        return InFlightDiagnostic();
+      },
+      {x, tables, like.getPairing(), like.getWrittenPairing(), positionDims,
+       offset, stride});
+  return isValid;
 }
 
 ApplyOp rope::rotateLike(ImplicitLocOpBuilder &b, ApplyOp like, Value x,

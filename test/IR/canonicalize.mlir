@@ -448,3 +448,23 @@ func.func @attention_casts(%x: tensor<4x8xf32>, %y: tensor<5x8xf32>) -> (tensor<
   }
   return %0, %1 : tensor<4x8xf32>, tensor<?x8xf32>
 }
+
+// -----
+
+// Sizes that contradict each other, which linalg does not check where one is
+// not known: left.
+
+// CHECK-LABEL: @contradiction(
+// CHECK: linalg.generic
+// CHECK: rope.apply {{.*}} outs(%{{.*}} : tensor<3x?x12xf32>)
+#from = affine_map<(h, s, d) -> (s, d)>
+#to = affine_map<(h, s, d) -> (h, s, d)>
+func.func @contradiction(%x: tensor<?x1xf32>, %c: tensor<?x6xf32>, %n: index) -> tensor<3x?x12xf32> {
+  %e = tensor.empty(%n) : tensor<3x?x12xf32>
+  %r = linalg.generic {indexing_maps = [#from, #to], iterator_types = ["parallel", "parallel", "parallel"]} ins(%x : tensor<?x1xf32>) outs(%e : tensor<3x?x12xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    linalg.yield %in : f32
+  } -> tensor<3x?x12xf32>
+  %y = rope.apply ins(%r, %c, %c : tensor<3x?x12xf32>, tensor<?x6xf32>, tensor<?x6xf32>) outs(%e : tensor<3x?x12xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 1>}
+  return %y : tensor<3x?x12xf32>
+}
