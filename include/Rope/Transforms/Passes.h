@@ -97,8 +97,8 @@ void populateSimplifyPatterns(RewritePatternSet &patterns);
 
 /// Moves tables and frequencies on tensors below `root` out of loops, as far as
 /// what they are made of is known outside, and tables out of branches where an
-/// equal one is made elsewhere; then makes equal operations one. Each table that
-/// goes is reported.
+/// equal one is made elsewhere; then makes equal operations one. Each table
+/// that goes is reported.
 void shareTables(RewriterBase &rewriter, Operation *root);
 
 /// Takes what is added to all positions of queries and keys alike from tables,
@@ -107,8 +107,8 @@ void shareTables(RewriterBase &rewriter, Operation *root);
 void dropCommonShifts(RewriterBase &rewriter, Operation *root);
 
 /// Makes interleaved rotations half-split by permuting the constants that they
-/// rotate the product of, where what follows does not see the order of channels.
-/// Each is reported, and each that is left.
+/// rotate the product of, where what follows does not see the order of
+/// channels. Each is reported, and each that is left.
 void permuteWeights(RewriterBase &rewriter, Operation *root);
 
 /// Patterns that turn frequency chains into constants, or into code where they
