@@ -80,6 +80,13 @@ static Rotated findRotation(Value value, AffineMap map) {
       }
       results = std::move(permuted);
       found.shape = std::move(shape);
+    } else if (isa<tensor::ConcatOp, tensor::InsertSliceOp>(op)) {
+      // Keys behind others, or channels behind others that are not rotated.
+      if (!found.obstacle)
+        found.obstacle = op;
+      value = isa<tensor::ConcatOp>(op) ? op->getOperands().back()
+                                        : op->getOperand(0);
+      continue;
     } else if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op);
                isa<tensor::ExpandShapeOp, tensor::CollapseShapeOp,
                    tensor::ExtractSliceOp>(op) ||
