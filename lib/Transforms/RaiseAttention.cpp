@@ -188,8 +188,8 @@ LogicalResult AttentionRaiser::build() {
     result = tensor::CollapseShapeOp::create(rewriter, loc, result, groups);
   if (result.getType() != type)
     result = tensor::CastOp::create(rewriter, loc, type, result);
-  for (Value input : values.getDpsInputs())
-    if (Operation *op = input.getDefiningOp())
+  for (Value operand : values->getOperands())
+    if (Operation *op = operand.getDefiningOp())
       matched.insert(op);
   rewriter.replaceOp(values, result);
   return success();

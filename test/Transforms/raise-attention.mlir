@@ -17,8 +17,8 @@
 // CHECK-NOT: tensor.reshape
 // CHECK: rope.attention {indexing_maps = [#[[Q]], #[[K]], #[[V]], {{.*}}], scale = 2.500000e-01 : f64}
 // CHECK-SAME: ins(%[[QX]], %[[KX]], %[[VX]] :
-// CHECK-SAME: rotate_query({{.*}}position_dims = [0, 2]>
-// CHECK-SAME: rotate_key({{.*}}position_dims = [0, 2]>
+// CHECK-SAME: rotate_query(%arg3, %arg4 : tensor<?x?x8xf32>, tensor<?x?x8xf32>) by <pairing = half, position_dims = [0, 2]>
+// CHECK-SAME: rotate_key(%arg3, %arg4 : tensor<?x?x8xf32>, tensor<?x?x8xf32>) by <pairing = half, position_dims = [0, 2]>
 // CHECK-NOT: linalg
 // CHECK: return
 // REMARK: [Passed] fused | Category:rope-fuse-attention | Function=dynamic | Remark="raised to rope.attention"
