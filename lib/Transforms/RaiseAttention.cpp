@@ -55,7 +55,30 @@ FailureOr<OpFoldResult> AttentionRaiser::getSize(unsigned atom) {
   int64_t size = cast<ShapedType>(found.value.getType()).getDimSize(found.dim);
   if (ShapedType::isDynamic(size))
     return failure();
-  return OpFoldResult(rewriter.getIndexAttr(size));
+  return OpFoldResult(rewriter.getIndexAttr(size * found.factor));
+}
+
+/// Collapses dimensions over groups and within into one over heads.
+LogicalResult AttentionRaiser::joinGroups(Operand &operand) {
+  Dims dims = resolve(operand.dims), joined;
+  SmallVector<ReassociationIndices> groups;
+  for (auto [i, labels] : llvm::enumerate(dims)) {
+    if (i > 0 && labels.size() == 1 && joined.back().size() == 1 &&
+        areParts(joined.back()[0], labels[0])) {
+      joined.back() = {{labels[0].atom}};
+      groups.back().push_back(i);
+      continue;
+    }
+    joined.push_back(labels);
+    groups.push_back({int64_t(i)});
+  }
+  if (joined.size() == dims.size())
+    return failure();
+  operand.value = tensor::CollapseShapeOp::create(rewriter, values.getLoc(),
+                                                  operand.value, groups);
+  operand.dims = joined;
+  operand.isMapped = isMapped(operand);
+  return success();
 }
 
 /// Expands the dimensions of an operand that run over two loops.
@@ -105,7 +128,7 @@ LogicalResult AttentionRaiser::build() {
   SmallVector<unsigned> outer;
   for (const Labels &labels : resolve(outputDims))
     for (const Label &label : labels)
-      if (label.atom >= kFirstOuter)
+      if (label.atom >= kFirstOuter && !llvm::is_contained(outer, label.atom))
         outer.push_back(label.atom);
   if (outer.size() > 2)
     return fail("it has more loops than attention");
@@ -125,29 +148,53 @@ LogicalResult AttentionRaiser::build() {
   Location loc = values.getLoc();
   rewriter.setInsertionPoint(values);
   for (Operand &operand : operands)
-    if (!operand.isMapped && failed(materialize(operand)))
+    if (!operand.isMapped &&
+        !(succeeded(joinGroups(operand)) && operand.isMapped) &&
+        failed(materialize(operand)))
       return fail("how an operand is indexed is no map of its dimensions");
 
   SmallVector<OpFoldResult> sizes;
   SmallVector<ReassociationIndices> groups;
   Dims resultDims;
-  for (const Labels &labels : resolve(outputDims)) {
+  // Of the result's own dimensions, for each of those that are joined.
+  SmallVector<ReassociationIndices> splits;
+  for (auto [i, labels] : llvm::enumerate(resolve(outputDims))) {
+    if (i > 0 && labels.size() == 1 && resultDims.back().size() == 1 &&
+        areParts(resultDims.back()[0], labels[0])) {
+      FailureOr<OpFoldResult> size = getSize(labels[0].atom);
+      if (failed(size))
+        return fail("the sizes of the result are not those of the operands");
+      sizes.back() = *size;
+      resultDims.back() = {{labels[0].atom}};
+      splits.back().push_back(i);
+      continue;
+    }
+    splits.push_back({int64_t(i)});
     ReassociationIndices &group = groups.emplace_back();
     for (const Label &label : labels) {
       FailureOr<OpFoldResult> size = getSize(label.atom);
-      if (failed(size))
+      if (failed(size) || label.isRemainder)
         return fail("the sizes of the result are not those of the operands");
       group.push_back(sizes.size());
       sizes.push_back(*size);
       resultDims.push_back({label});
     }
   }
+  for (const Labels &labels : resultDims)
+    if (!labels[0].isPlain())
+      return fail("groups of heads are not next to the heads of a group");
   auto type = cast<RankedTensorType>(values->getResult(0).getType());
   auto init =
       tensor::EmptyOp::create(rewriter, loc, sizes, type.getElementType());
-  if (!tensor::CastOp::areCastCompatible(
+  bool isSplit = splits.size() != size_t(type.getRank());
+  // One kind of reshape is all that real ones need.
+  auto joined = isSplit
+                    ? tensor::CollapseShapeOp::inferCollapsedType(type, splits)
+                    : type;
+  if ((isSplit && sizes.size() != splits.size()) ||
+      !tensor::CastOp::areCastCompatible(
           tensor::CollapseShapeOp::inferCollapsedType(init.getType(), groups),
-          type))
+          joined))
     return fail("the sizes of the result are not those of the operands");
   SmallVector<AffineMap> maps;
   SmallVector<Value> scoreOperands;
@@ -184,7 +231,23 @@ LogicalResult AttentionRaiser::build() {
     }
   }
   Value result = attention->getResult(0);
-  if (sizes.size() != size_t(type.getRank()))
+  if (isSplit) {
+    SmallVector<OpFoldResult> shape;
+    for (auto [size, split] : llvm::zip_equal(sizes, splits)) {
+      if (split.size() == 1) {
+        shape.push_back(size);
+        continue;
+      }
+      for (int64_t dim : split)
+        shape.push_back(rewriter.getIndexAttr(type.getDimSize(dim)));
+    }
+    SmallVector<int64_t> expanded;
+    SmallVector<Value> ignored;
+    dispatchIndexOpFoldResults(shape, ignored, expanded);
+    result = tensor::ExpandShapeOp::create(
+        rewriter, loc, RankedTensorType::get(expanded, type.getElementType()),
+        result, splits, shape);
+  } else if (sizes.size() != size_t(type.getRank()))
     result = tensor::CollapseShapeOp::create(rewriter, loc, result, groups);
   if (result.getType() != type)
     result = tensor::CastOp::create(rewriter, loc, type, result);

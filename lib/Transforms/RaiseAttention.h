@@ -121,6 +121,8 @@ private:
     return resolve(a) == resolve(b);
   }
   int64_t countOuter() const;
+  static bool areParts(const Label &quotient, const Label &remainder);
+  static Labels join(const Labels &labels);
   static FailureOr<Dims> getLoops(AffineMap map, unsigned loops,
                                   const Dims &dims, const Labels &others);
   static Dims apply(AffineMap map, const Dims &loops);
@@ -133,7 +135,7 @@ private:
   // The parts, backwards.
   LogicalResult matchValues();
   LogicalResult matchSoftmax(Scalar &score);
-  LogicalResult matchQuotient(Scalar weight, Scalar &score);
+  LogicalResult matchQuotient(const Scalar &weight, Scalar &score);
   LogicalResult matchSinks(Scalar &score);
   LogicalResult dropMaximum(Scalar &score);
   LogicalResult matchReduction(Scalar value, const Scalar &input, bool isSum);
@@ -158,6 +160,7 @@ private:
   // The result.
   FailureOr<AffineMap> getMap(const Dims &dims) const;
   FailureOr<OpFoldResult> getSize(unsigned atom);
+  LogicalResult joinGroups(Operand &operand);
   LogicalResult materialize(Operand &operand);
   FailureOr<Value> makeSinks();
   LogicalResult build();
@@ -175,6 +178,8 @@ private:
     Value value;
     int64_t dim;
     SmallVector<unsigned, 2> parts;
+    /// How many times the size of the dimension it is.
+    int64_t factor = 1;
   };
   SmallVector<Atom> atoms;
   /// Those that are batch and head.

@@ -62,6 +62,25 @@ Dims AttentionRaiser::apply(AffineMap map, const Dims &loops) {
   });
 }
 
+/// Whether these are a head divided by the size of its group, and what
+/// remains.
+bool AttentionRaiser::areParts(const Label &quotient, const Label &remainder) {
+  return !quotient.isPlain() && !quotient.isRemainder &&
+         remainder.isRemainder && quotient.atom == remainder.atom &&
+         quotient.group == remainder.group;
+}
+
+Labels AttentionRaiser::join(const Labels &labels) {
+  Labels result;
+  for (const Label &label : labels) {
+    if (!result.empty() && areParts(result.back(), label))
+      result.back() = {label.atom};
+    else
+      result.push_back(label);
+  }
+  return result;
+}
+
 /// The groups of dimensions that a reshape joins or splits.
 std::optional<SmallVector<DimGroup>>
 AttentionRaiser::getGroups(Operation *reshape) {
@@ -96,7 +115,8 @@ std::optional<Size> AttentionRaiser::getLabelSize(const Label &label) {
     return Size(label.group);
   if (!atom.value)
     return std::nullopt;
-  return knownSizes.get(atom.value, atom.dim).divide(Size(label.group));
+  return (knownSizes.get(atom.value, atom.dim) * Size(atom.factor))
+      .divide(Size(label.group));
 }
 
 /// Distributes the labels of a dimension over those of `source` that it was
@@ -160,6 +180,7 @@ LogicalResult AttentionRaiser::beforeReshape(Value &value, Dims &dims,
     Labels labels;
     for (int64_t dim : group.to)
       llvm::append_range(labels, resolve(dims[dim]));
+    labels = join(labels);
     if (group.from.size() == 1)
       before[group.from[0]] = labels;
     else if (failed(beforeGroup(source, group.from, labels, before, mayGroup)))

@@ -9,7 +9,6 @@
 
 using namespace mlir;
 using namespace mlir::rope;
-using linalg::LinalgOp;
 
 namespace {
 /// The comparisons that hide keys, as attributes.

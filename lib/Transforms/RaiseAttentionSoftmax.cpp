@@ -270,6 +270,30 @@ LogicalResult AttentionRaiser::matchValues() {
     atoms[kValueChannel] = {other->get(), int64_t(i), {}};
     ++channels;
   }
+  // Two loops over heads: over groups of them, which have the same values, and
+  // within.
+  for (AffineExpr expr : out.getResults()) {
+    unsigned loop = cast<AffineDimExpr>(expr).getPosition();
+    unsigned atom = loops[loop].empty() ? 0 : loops[loop][0].atom;
+    if (countOuter() != 3 || atom < kFirstOuter || has(otherMap, loop))
+      continue;
+    int64_t group = values.getStaticLoopRanges()[loop];
+    unsigned outer = kQuery;
+    for (AffineExpr before : out.getResults()) {
+      if (before == expr)
+        break;
+      unsigned other = cast<AffineDimExpr>(before).getPosition();
+      if (!loops[other].empty() && loops[other][0].atom >= kFirstOuter)
+        outer = other;
+    }
+    if (group <= 1 || outer == kQuery || !has(otherMap, outer))
+      continue;
+    unsigned quotient = loops[outer][0].atom;
+    atoms[quotient].factor = group;
+    atoms[atom].parts = {quotient};
+    loops[outer] = {{quotient, group, false}};
+    loops[loop] = {{quotient, group, true}};
+  }
   if (!hasQuery || channels != 1 || countOuter() > 2 ||
       llvm::any_of(loops, [](const Labels &labels) { return labels.empty(); }))
     return fail("the loops of the product with values are not those of "
@@ -359,7 +383,8 @@ LogicalResult AttentionRaiser::matchSoftmax(Scalar &score) {
     if (Operation *op = find(score)) {
       if (!isa<arith::DivFOp, arith::MulFOp>(op))
         return mismatch();
-      if (failed(matchQuotient(score, score)))
+      Scalar weight = score;
+      if (failed(matchQuotient(weight, score)))
         return failure();
       break;
     }
@@ -401,7 +426,8 @@ LogicalResult AttentionRaiser::matchSoftmax(Scalar &score) {
 }
 
 /// exp(x - max) / sum, or its product with the reciprocal of the sum.
-LogicalResult AttentionRaiser::matchQuotient(Scalar weight, Scalar &score) {
+LogicalResult AttentionRaiser::matchQuotient(const Scalar &weight,
+                                             Scalar &score) {
   auto mismatch = [&] {
     return fail("the second product does not read a softmax of its scores");
   };

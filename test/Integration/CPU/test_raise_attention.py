@@ -283,6 +283,63 @@ class Spelling:
         return [w @ v, *([w] if self.wrong == "user" else [])]
 
 
+# Heads and groups of them are two dimensions, as products over many leave them.
+Q, K, X = "tensor<2x5x2x2x16xf32>", "tensor<2x7x2x16xf32>", "tensor<2x2x2x5x7xf32>"
+GROUPED = f"""
+#bhgij = affine_map<(b, h, g, i, j, d) -> (b, h, g, i, j)>
+#mask = affine_map<(b, h, g, i, j) -> (b, h, g, i, j)>
+func.func @grouped(%q: {Q}, %k: {K}, %v: {K}, %mask: tensor<2x2x2x5x7xf32>) -> {Q} {{
+  %zero = arith.constant 0.0 : f32
+  %ex = tensor.empty() : {X}
+  %ea = tensor.empty() : {Q}
+  %zx = linalg.fill ins(%zero : f32) outs(%ex : {X}) -> {X}
+  %za = linalg.fill ins(%zero : f32) outs(%ea : {Q}) -> {Q}
+  %p = linalg.generic {{indexing_maps = [
+           affine_map<(b, h, g, i, j, d) -> (b, i, h, g, d)>, affine_map<(b, h, g, i, j, d) -> (b, j, h, d)>, #bhgij],
+         iterator_types = ["parallel", "parallel", "parallel", "parallel", "parallel", "reduction"]}}
+         ins(%q, %k : {Q}, {K}) outs(%zx : {X}) {{
+  ^bb0(%a: f32, %b: f32, %o: f32):
+    %c = arith.mulf %a, %b : f32
+    %d = arith.addf %o, %c : f32
+    linalg.yield %d : f32
+  }} -> {X}
+  %x = linalg.generic {{indexing_maps = [#mask, #mask, #mask],
+         iterator_types = ["parallel", "parallel", "parallel", "parallel", "parallel"]}}
+         ins(%p, %mask : {X}, {X}) outs(%ex : {X}) {{
+  ^bb0(%a: f32, %b: f32, %o: f32):
+    %c = arith.addf %a, %b : f32
+    linalg.yield %c : f32
+  }} -> {X}
+  %w = linalg.softmax dimension(4) ins(%x : {X}) outs(%ex : {X}) -> {X}
+  %y = linalg.generic {{indexing_maps = [
+           #bhgij, affine_map<(b, h, g, i, j, e) -> (b, j, h, e)>, affine_map<(b, h, g, i, j, e) -> (b, i, h, g, e)>],
+         iterator_types = ["parallel", "parallel", "parallel", "parallel", "reduction", "parallel"]}}
+         ins(%w, %v : {X}, {K}) outs(%za : {Q}) {{
+  ^bb0(%a: f32, %b: f32, %o: f32):
+    %c = arith.mulf %a, %b : f32
+    %d = arith.addf %o, %c : f32
+    linalg.yield %d : f32
+  }} -> {Q}
+  return %y : {Q}
+}}
+"""
+
+
+def check_grouped(report):
+    raised = run("rope-opt", "-", "--pass-pipeline=builtin.module(func.func(rope-fuse-attention))", stdin=GROUPED)
+    report.true("grouped", "rope.attention" in raised and "linalg" not in raised, f"not raised:\n{raised}")
+    rng = np.random.default_rng(3)
+    shapes = [(2, 5, 2, 2, 16), (2, 7, 2, 16), (2, 7, 2, 16), (2, 2, 2, 5, 7)]
+    q, k, v, mask = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
+    score = np.einsum("bihgd,bjhd->bhgij", q.astype(float), k.astype(float)) + mask
+    weights = np.exp(score - score.max(-1, keepdims=True))
+    weights /= weights.sum(-1, keepdims=True)
+    expected = np.einsum("bhgij,bjhe->bihge", weights, v.astype(float))
+    out = np.full(q.shape, 7, np.float32)
+    Module(raised).call("grouped", q, k, v, mask, out)
+    report.close("grouped", "grouped", out, expected, 2e-5 * np.abs(expected).max())
+
+
 RIGHT = [
     Spelling("argmax"),
     Spelling("argmax_dynamic", dynamic=True),
@@ -337,6 +394,7 @@ def main():
             module.call(spelling.name, *inputs, *results)
             for got, want in zip(results, expected):
                 report.close(kind, f"{spelling.name} {kind}", got, want, bound * max(1, np.abs(want).max()))
+    check_grouped(report)
     report.finish()
 
 
