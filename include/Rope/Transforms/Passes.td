@@ -239,9 +239,11 @@ def FuseProjection : Pass<"rope-fuse-projection"> {
 def FuseAttention : Pass<"rope-fuse-attention"> {
   let summary = "Fold rotations into attention";
   let description = [{
-    Turns products of queries and keys, one of which `rope.apply` made, whose
-    scores go through scalar operations and a softmax into a product with
-    values, all written in linalg on tensors, into one `rope.attention`. What
+    Turns products of queries and keys, rotated or not, whose scores go through
+    scalar operations and a softmax into a product with values, all written in
+    linalg on tensors, into one `rope.attention`. A softmax is `linalg.softmax`
+    or powers of e or 2 divided by their sum, with or without a maximum
+    subtracted; logits that take part in it and are dropped become sinks. What
     happens to a score goes to its region, masks become score operands, a factor
     becomes its scale, and the comparisons `j <= i + offset` and
     `i + offset - j < window` that select minus infinity become its attributes.
