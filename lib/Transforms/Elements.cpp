@@ -7,7 +7,6 @@
 
 #include "Elements.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Complex/IR/Complex.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -16,7 +15,6 @@
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "mlir/IR/Matchers.h"
-#include "mlir/Interfaces/LoopLikeInterface.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/CheckedArithmetic.h"
@@ -139,153 +137,6 @@ ConstantColumns::Equal ConstantColumns::getEqual(const Column &column) {
   }
   candidates.push_back(column);
   return it->second;
-}
-
-namespace {
-/// A size: a number, dimension `dim` of `value`, or the scalar `value`.
-struct Size {
-  Value value;
-  int64_t dim;
-  bool operator==(const Size &other) const {
-    return value == other.value && dim == other.dim;
-  }
-};
-} // namespace
-
-static Size chaseScalar(Value value, unsigned depth);
-static Size chaseSize(Value tensor, int64_t dim, unsigned depth,
-                      Value last = nullptr);
-
-/// The only dimension that is collapsed into dimension `dim` of the result and
-/// is not of size one.
-static std::optional<int64_t> getWideDim(tensor::CollapseShapeOp op,
-                                         int64_t dim) {
-  std::optional<int64_t> wide;
-  ReassociationIndices group = op.getReassociationIndices()[dim];
-  for (int64_t source : group) {
-    if (op.getSrcType().getDimSize(source) == 1)
-      continue;
-    if (wide)
-      return std::nullopt;
-    wide = source;
-  }
-  return wide;
-}
-
-/// The value that enters the loop that `tensor` is carried by, if each round
-/// leaves dimension `dim` as large as it was.
-static Value getEntering(Value tensor, int64_t dim, unsigned depth) {
-  auto argument = dyn_cast<BlockArgument>(tensor);
-  auto loop =
-      argument
-          ? dyn_cast<LoopLikeOpInterface>(argument.getOwner()->getParentOp())
-          : LoopLikeOpInterface();
-  OpOperand *init = loop ? loop.getTiedLoopInit(argument) : nullptr;
-  OpOperand *yielded = init ? loop.getTiedLoopYieldedValue(argument) : nullptr;
-  if (!yielded)
-    return nullptr;
-  Size size = chaseSize(yielded->get(), dim, depth + 1, tensor);
-  bool isKept = size == Size{tensor, dim} ||
-                size == chaseSize(init->get(), dim, depth + 1);
-  return isKept ? init->get() : Value();
-}
-
-static Size chase(OpFoldResult size, unsigned depth) {
-  if (std::optional<int64_t> constant = getConstantIntValue(size))
-    return {Value(), *constant};
-  return chaseScalar(llvm::cast<Value>(size), depth);
-}
-
-/// Where the size of a dimension comes from, followed no further than `last`.
-static Size chaseSize(Value tensor, int64_t dim, unsigned depth, Value last) {
-  for (; depth < kMaxDepth && tensor != last; ++depth) {
-    auto type = dyn_cast<RankedTensorType>(tensor.getType());
-    if (!type || dim >= type.getRank())
-      break;
-    if (!type.isDynamicDim(dim))
-      return {Value(), type.getDimSize(dim)};
-    Operation *op = tensor.getDefiningOp();
-    if (auto castOp = dyn_cast_or_null<tensor::CastOp>(op)) {
-      tensor = castOp.getSource();
-    } else if (auto empty = dyn_cast_or_null<tensor::EmptyOp>(op)) {
-      return chase(empty.getMixedSizes()[dim], depth + 1);
-    } else if (auto style = dyn_cast_or_null<DestinationStyleOpInterface>(op)) {
-      tensor = style.getTiedOpOperand(cast<OpResult>(tensor))->get();
-    } else if (auto expand = dyn_cast_or_null<tensor::ExpandShapeOp>(op)) {
-      return chase(expand.getMixedOutputShape()[dim], depth + 1);
-    } else if (auto slice = dyn_cast_or_null<tensor::ExtractSliceOp>(op)) {
-      llvm::SmallBitVector dropped = slice.getDroppedDims();
-      SmallVector<OpFoldResult> kept;
-      for (auto [i, size] : llvm::enumerate(slice.getMixedSizes()))
-        if (!dropped.test(i))
-          kept.push_back(size);
-      return chase(kept[dim], depth + 1);
-    } else if (auto concat = dyn_cast_or_null<tensor::ConcatOp>(op);
-               concat && int64_t(concat.getDim()) != dim) {
-      tensor = concat.getInputs().front();
-    } else if (auto collapse = dyn_cast_or_null<tensor::CollapseShapeOp>(op);
-               collapse && getWideDim(collapse, dim)) {
-      tensor = collapse.getSrc();
-      dim = *getWideDim(collapse, dim);
-    } else if (auto pad = dyn_cast_or_null<tensor::PadOp>(op);
-               pad && isZeroInteger(pad.getMixedLowPad()[dim]) &&
-               isZeroInteger(pad.getMixedHighPad()[dim])) {
-      tensor = pad.getSource();
-    } else if (auto insert = dyn_cast_or_null<tensor::InsertSliceOp>(op)) {
-      tensor = insert.getDest();
-    } else if (op && OpTrait::hasElementwiseMappableTraits(op) &&
-               llvm::any_of(op->getOperandTypes(),
-                            llvm::IsaPred<RankedTensorType>)) {
-      tensor = *llvm::find_if(op->getOperands(), [](Value operand) {
-        return isa<RankedTensorType>(operand.getType());
-      });
-    } else if (auto reshape = dyn_cast_or_null<tensor::ReshapeOp>(op)) {
-      auto shape = reshape.getShape().getDefiningOp<tensor::FromElementsOp>();
-      if (!shape)
-        break;
-      return chaseScalar(shape.getElements()[dim], depth + 1);
-    } else if (Value entering = getEntering(tensor, dim, depth)) {
-      tensor = entering;
-    } else {
-      break;
-    }
-  }
-  return {tensor, dim};
-}
-
-static Size chaseScalar(Value value, unsigned depth) {
-  while (isa_and_nonnull<arith::IndexCastOp, arith::IndexCastUIOp>(
-      value.getDefiningOp()))
-    value = value.getDefiningOp()->getOperand(0);
-  APInt constant;
-  if (matchPattern(value, m_ConstantInt(&constant)) &&
-      constant.getSignificantBits() <= 64)
-    return {Value(), constant.getSExtValue()};
-  if (auto dim = value.getDefiningOp<tensor::DimOp>())
-    if (std::optional<int64_t> index = dim.getConstantIndex())
-      return chaseSize(dim.getSource(), *index, depth);
-  return {value, -1};
-}
-
-bool rope::isSizeOf(Value size, Value tensor, int64_t dim) {
-  return chaseScalar(size, 0) == chaseSize(tensor, dim, 0);
-}
-
-bool rope::haveSameSize(Value a, int64_t dimOfA, Value b, int64_t dimOfB) {
-  return chaseSize(a, dimOfA, 0) == chaseSize(b, dimOfB, 0);
-}
-
-OpFoldResult rope::getSizeBefore(OpBuilder &builder, Location loc, Value tensor,
-                                 int64_t dim) {
-  Size size = chaseSize(tensor, dim, 0);
-  if (!size.value)
-    return builder.getIndexAttr(size.dim);
-  if (size.dim < 0)
-    return getValueOrCreateCastToIndexLike(builder, loc, builder.getIndexType(),
-                                           size.value);
-  if (size.value == tensor)
-    return OpFoldResult();
-  return tensor::getMixedSize(builder, loc, size.value, size.dim);
 }
 
 //===----------------------------------------------------------------------===//
@@ -1231,14 +1082,11 @@ ExprRef Elements::expandStep(ExprRef element) {
   auto get = [&](Value source, ArrayRef<AffineExpr> at) {
     return getElement(source, at, isImaginary);
   };
-  auto isFull = [](OpFoldResult offset, OpFoldResult size, OpFoldResult stride,
-                   Value whole, int64_t dim) {
+  auto isFull = [&](OpFoldResult offset, OpFoldResult size, OpFoldResult stride,
+                    Value whole, int64_t dim) {
     if (!isZeroInteger(offset) || !isOneInteger(stride))
       return false;
-    int64_t wholeSize = cast<ShapedType>(whole.getType()).getDimSize(dim);
-    if (std::optional<int64_t> known = getConstantIntValue(size))
-      return known == wholeSize;
-    return isSizeOf(cast<Value>(size), whole, dim);
+    return tensorSizes.get(size) == tensorSizes.get(whole, dim);
   };
 
   if (auto linalgOp = dyn_cast<LinalgOp>(op)) {
@@ -1413,39 +1261,53 @@ ExprRef Elements::expandStep(ExprRef element) {
       })
       .Case([&](tensor::ReshapeOp reshape) -> ExprRef {
         auto from = dyn_cast<RankedTensorType>(reshape.getSource().getType());
-        auto shape = reshape.getShape().getDefiningOp<tensor::FromElementsOp>();
         if (!from)
           return nullptr;
-        // Leading dimensions that stay, then those of known sizes.
-        int64_t same = 0;
-        while (same < std::min(from.getRank(), type.getRank())) {
-          int64_t size = type.getDimSize(same);
-          bool isSame = ShapedType::isDynamic(size)
-                            ? shape && isSizeOf(shape.getElements()[same],
-                                                reshape.getSource(), same)
-                            : size == from.getDimSize(same);
-          if (!isSame)
-            break;
-          ++same;
-        }
+        SmallVector<Size> fromSizes, toSizes;
+        for (int64_t i = 0; i != from.getRank(); ++i)
+          fromSizes.push_back(tensorSizes.get(reshape.getSource(), i));
+        for (int64_t i = 0; i != type.getRank(); ++i)
+          toSizes.push_back(tensorSizes.get(tensor, i));
         // One unknown size is what the known ones leave of all elements.
-        ArrayRef<int64_t> fromRest = from.getShape().drop_front(same);
-        ArrayRef<int64_t> toRest = type.getShape().drop_front(same);
-        auto isSuffixStatic = [](ArrayRef<int64_t> sizes) {
-          return llvm::none_of(sizes.drop_front(!sizes.empty()),
-                               ShapedType::isDynamic);
+        if (from.getNumDynamicDims() == 1 && type.getNumDynamicDims() == 1) {
+          auto *x = llvm::find_if(from.getShape(), ShapedType::isDynamic);
+          auto *y = llvm::find_if(type.getShape(), ShapedType::isDynamic);
+          Size left = 1, right = 1;
+          for (auto [i, size] : llvm::enumerate(from.getShape()))
+            if (!ShapedType::isDynamic(size))
+              left = left * Size(size);
+          for (int64_t size : type.getShape())
+            if (!ShapedType::isDynamic(size))
+              right = right * Size(size);
+          if (left == right)
+            toSizes[y - type.getShape().begin()] =
+                fromSizes[x - from.getShape().begin()];
+        }
+        std::optional<SmallVector<DimGroup>> groups =
+            matchShapes(fromSizes, toSizes);
+        if (!groups)
+          return nullptr;
+        auto pick = [](ArrayRef<int64_t> shape, ArrayRef<int64_t> dims) {
+          return llvm::map_to_vector(dims,
+                                     [&](int64_t dim) { return shape[dim]; });
         };
-        if (!isSuffixStatic(fromRest) || !isSuffixStatic(toRest))
-          return nullptr;
-        std::optional<AffineExpr> index =
-            linearize(toRest, ArrayRef(indices).drop_front(same));
-        std::optional<SmallVector<AffineExpr>> parts;
-        if (index)
-          parts = delinearize(fromRest, simplify(*index));
-        if (!parts)
-          return nullptr;
-        SmallVector<AffineExpr> source(ArrayRef(indices).take_front(same));
-        llvm::append_range(source, *parts);
+        SmallVector<AffineExpr> source(from.getRank(),
+                                       getAffineConstantExpr(0, context));
+        for (const DimGroup &group : *groups) {
+          std::optional<AffineExpr> index =
+              linearize(pick(type.getShape(), group.to),
+                        llvm::map_to_vector(group.to, [&](int64_t dim) {
+                          return indices[dim];
+                        }));
+          std::optional<SmallVector<AffineExpr>> parts;
+          if (index)
+            parts = delinearize(pick(from.getShape(), group.from),
+                                simplify(*index));
+          if (!parts)
+            return nullptr;
+          for (auto [dim, part] : llvm::zip_equal(group.from, *parts))
+            source[dim] = part;
+        }
         return get(reshape.getSource(), source);
       })
       .Case([&](tensor::SplatOp splat) {

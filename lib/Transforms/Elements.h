@@ -16,6 +16,7 @@
 #ifndef ROPE_LIB_TRANSFORMS_ELEMENTS_H
 #define ROPE_LIB_TRANSFORMS_ELEMENTS_H
 
+#include "Sizes.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "llvm/ADT/FoldingSet.h"
 #include "llvm/Support/Allocator.h"
@@ -90,9 +91,10 @@ private:
 class Elements {
 public:
   /// `sizes` are those of the dimensions that indices are affine in.
-  Elements(MLIRContext *context, ArrayRef<int64_t> sizes,
+  Elements(MLIRContext *context, ArrayRef<int64_t> sizes, Sizes &tensorSizes,
            ConstantColumns &columns)
-      : context(context), sizes(sizes), columns(columns) {}
+      : context(context), sizes(sizes), tensorSizes(tensorSizes),
+        columns(columns) {}
   Elements(const Elements &) = delete;
 
   ExprRef getElement(Value tensor, ArrayRef<AffineExpr> indices,
@@ -122,6 +124,9 @@ public:
   bool isNarrowed(Value tensor, unsigned dim) const {
     return (narrowed.lookup(tensor) >> dim) & 1;
   }
+
+  /// Sizes of tensors, for those who build what was read.
+  Sizes &getSizes() { return tensorSizes; }
 
   /// The expression that a symbol in an index stands for.
   ExprRef getSymbol(unsigned position) const { return symbols[position]; }
@@ -179,6 +184,7 @@ private:
 
   MLIRContext *context;
   SmallVector<int64_t> sizes;
+  Sizes &tensorSizes;
   ConstantColumns &columns;
   llvm::BumpPtrAllocator allocator;
   llvm::FoldingSet<Expr> exprs;
@@ -197,19 +203,6 @@ private:
 /// floats, integers or complex numbers; nothing for other elements.
 std::optional<double> getNumber(ElementsAttr constant, int64_t position,
                                 bool isImaginary = false);
-
-/// Whether the size `size` is that of dimension `dim` of `tensor`, by the
-/// operations that make them.
-bool isSizeOf(Value size, Value tensor, int64_t dim);
-
-/// Whether two dimensions are as large as each other, by the operations that
-/// make their tensors.
-bool haveSameSize(Value a, int64_t dimOfA, Value b, int64_t dimOfB);
-
-/// The size of dimension `dim` of `tensor`, computed from what `tensor` is made
-/// of; null if that is not known.
-OpFoldResult getSizeBefore(OpBuilder &builder, Location loc, Value tensor,
-                           int64_t dim);
 
 } // namespace mlir::rope
 

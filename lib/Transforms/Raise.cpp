@@ -146,6 +146,7 @@ private:
   llvm::MapVector<Operation *, std::string> reasons;
   DenseSet<Operation *> erased;
   ConstantColumns columns;
+  Sizes sizes;
   /// Of the search that is under way: the best reason, and how much was found.
   std::string reason;
   unsigned progress = 0;
@@ -166,8 +167,8 @@ std::optional<Found> RotationRaiser::match(RotationRoot given,
     return std::nullopt;
   Found found;
   found.root = std::make_unique<RotationRoot>(std::move(given));
-  found.elements = std::make_unique<Elements>(rewriter.getContext(),
-                                              found.root->sizes, columns);
+  found.elements = std::make_unique<Elements>(
+      rewriter.getContext(), found.root->sizes, sizes, columns);
   RotationMatcher matcher(*found.elements, *found.root);
   if (std::optional<Rotation> rotation = matcher.match()) {
     found.rotation = std::move(*rotation);
@@ -365,14 +366,16 @@ void RotationRaiser::eraseDead(Operation *op) {
     for (OpResult result : dead->getResults())
       for (Operation *user : llvm::make_early_inc_range(result.getUsers())) {
         auto dim = dyn_cast<tensor::DimOp>(user);
-        std::optional<int64_t> index =
-            dim ? dim.getConstantIndex() : std::nullopt;
+        std::optional<int64_t> index = dim && dim.getSource() == result
+                                           ? dim.getConstantIndex()
+                                           : std::nullopt;
         if (!index ||
             !llvm::all_of(dead->getUsers(), llvm::IsaPred<tensor::DimOp>))
           continue;
         rewriter.setInsertionPoint(dim);
-        OpFoldResult size =
-            getSizeBefore(rewriter, dim.getLoc(), result, *index);
+        // What was found before is of operations that may be gone.
+        sizes.clear();
+        OpFoldResult size = sizes.make(rewriter, dim.getLoc(), result, *index);
         if (!size)
           size =
               reifyDimOfResult(rewriter, dead, result.getResultNumber(), *index)
@@ -449,6 +452,7 @@ bool RotationRaiser::raise(Found found) {
   if (!root.scalar) {
     rewriter.replaceAllUsesWith(root.tensor, result);
     eraseDead(owner);
+    sizes.clear();
     return true;
   }
   // The body reads the rotation as an operand.
@@ -506,6 +510,7 @@ bool RotationRaiser::raise(Found found) {
   });
   for (Operation *op : before)
     eraseDead(op);
+  sizes.clear();
   return true;
 }
 
@@ -519,7 +524,10 @@ void RotationRaiser::run(Operation *top) {
       reasons[op] = why;
       return;
     }
-    // Bodies are read with the operations that they belong to.
+    // Bodies are read with the operations that they belong to, which may have
+    // but effects.
+    if (op->getNumResults() == 0)
+      return;
     if (!isa<LinalgOp>(op) && op->getParentOfType<LinalgOp>())
       return;
     sums.push_back(op);

@@ -172,9 +172,13 @@ FailureOr<Value> AttentionRaiser::emitScalar(const Scalar &scalar) {
       if (failed(lookup(operand)))
         return failure();
     if (isa<arith::ExtFOp, arith::TruncFOp>(inner)) {
-      mapping.map(inner.getResult(0),
-                  convert(mapping.lookup(inner.getOperand(0)),
-                          promote(inner.getResult(0).getType())));
+      Type type = inner.getResult(0).getType();
+      Value value = mapping.lookup(inner.getOperand(0));
+      // Scores stay in their wider type, with the values that they had.
+      if (isa<arith::TruncFOp>(inner) && value.getType() == promote(type) &&
+          type != value.getType())
+        value = arith::TruncFOp::create(builder, inner.getLoc(), type, value);
+      mapping.map(inner.getResult(0), convert(value, promote(type)));
       continue;
     }
     if (!isMemoryEffectFree(&inner) || inner.getNumRegions() != 0 ||

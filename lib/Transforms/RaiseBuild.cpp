@@ -33,7 +33,7 @@ OpFoldResult RotationBuilder::getSize(int64_t dim) {
     return body.createLoopRanges(b, loc)[dim].size;
   }
   // Not of the root itself, which is replaced.
-  if (OpFoldResult size = getSizeBefore(b, loc, root.tensor, dim))
+  if (OpFoldResult size = elements.getSizes().make(b, loc, root.tensor, dim))
     return size;
   auto result = cast<OpResult>(root.tensor);
   FailureOr<OpFoldResult> size =
@@ -145,6 +145,8 @@ Placed RotationBuilder::buildView(const View &view, int64_t first,
     bool isSame =
         isZeroInteger(offset) &&
         (!elements.isNarrowed(view.tensor, position) ||
+         (!root.scalar && elements.getSizes().get(view.tensor, i) ==
+                              elements.getSizes().get(root.tensor, position)) ||
          (!ShapedType::isDynamic(size) && size == root.sizes[position]));
     if (isSame) {
       sizes.push_back(tensor::getMixedSize(b, loc, view.tensor, i));

@@ -8,9 +8,11 @@
 #include "Sizes.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
+#include "mlir/Interfaces/LoopLikeInterface.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -42,6 +44,13 @@ std::optional<int64_t> Size::getConstant() const {
   if (terms.size() == 1 && terms.begin()->first.empty())
     return terms.begin()->second;
   return std::nullopt;
+}
+
+std::optional<SizeAtom> Size::getAtom() const {
+  if (terms.size() != 1 || terms.begin()->first.size() != 1 ||
+      terms.begin()->second != 1)
+    return std::nullopt;
+  return terms.begin()->first.front();
 }
 
 size_t Size::getLength() const {
@@ -121,9 +130,14 @@ Size Sizes::get(OpFoldResult size, unsigned depth) {
 /// Of a dimension that is not static.
 Size Sizes::find(Value tensor, int64_t dim, unsigned depth) {
   Size unknown(SizeAtom(tensor.getAsOpaquePointer(), dim));
+  if (auto argument = dyn_cast<BlockArgument>(tensor))
+    return findCarried(argument, dim, depth);
   Operation *op = tensor.getDefiningOp();
-  if (!op)
-    return unknown;
+  // All tensors of an elementwise operation have one shape.
+  if (OpTrait::hasElementwiseMappableTraits(op))
+    for (Value operand : op->getOperands())
+      if (isa<RankedTensorType>(operand.getType()))
+        return get(operand, dim, depth);
   if (auto dps = dyn_cast<DestinationStyleOpInterface>(op))
     return get(dps.getTiedOpOperand(cast<OpResult>(tensor))->get(), dim, depth);
   return llvm::TypeSwitch<Operation *, Size>(op)
@@ -140,7 +154,8 @@ Size Sizes::find(Value tensor, int64_t dim, unsigned depth) {
       })
       .Case([&](tensor::CollapseShapeOp op) {
         Size product = 1;
-        for (int64_t from : op.getReassociationIndices()[dim])
+        ReassociationIndices group = op.getReassociationIndices()[dim];
+        for (int64_t from : group)
           if (product = product * get(op.getSrc(), from, depth);
               product.getLength() > kMaxLength)
             return unknown;
@@ -162,6 +177,11 @@ Size Sizes::find(Value tensor, int64_t dim, unsigned depth) {
       .Case([&](tensor::InsertSliceOp op) {
         return get(op.getDest(), dim, depth);
       })
+      .Case([&](tensor::PadOp op) {
+        return get(op.getSource(), dim, depth) +
+               get(op.getMixedLowPad()[dim], depth) +
+               get(op.getMixedHighPad()[dim], depth);
+      })
       .Case([&](tensor::ConcatOp op) {
         if (uint64_t(dim) != op.getDim())
           return get(op.getInputs().front(), dim, depth);
@@ -172,6 +192,45 @@ Size Sizes::find(Value tensor, int64_t dim, unsigned depth) {
         return sum;
       })
       .Default([&](Operation *) { return unknown; });
+}
+
+/// Of a tensor that a loop may carry: what enters it, if each round leaves the
+/// size as it was, or makes it what entered.
+Size Sizes::findCarried(BlockArgument tensor, int64_t dim, unsigned depth) {
+  static constexpr size_t kMaxPending = 4;
+  SizeAtom atom(tensor.getAsOpaquePointer(), dim);
+  auto loop =
+      dyn_cast_or_null<LoopLikeOpInterface>(tensor.getOwner()->getParentOp());
+  OpOperand *init = loop ? loop.getTiedLoopInit(tensor) : nullptr;
+  OpOperand *yielded = init ? loop.getTiedLoopYieldedValue(tensor) : nullptr;
+  if (!yielded || init->get().getType() != tensor.getType() ||
+      pending.size() == kMaxPending)
+    return atom;
+  Sizes round;
+  round.pending = pending;
+  round.pending.push_back(atom);
+  for (SizeAtom carried : round.pending)
+    round.known.try_emplace(carried, Size(carried));
+  Size after = round.get(yielded->get(), dim, depth);
+  Size before = get(init->get(), dim, depth);
+  return after == Size(atom) || after == before ? before : Size(atom);
+}
+
+OpFoldResult Sizes::make(OpBuilder &builder, Location loc, Value tensor,
+                         int64_t dim) {
+  Size size = get(tensor, dim);
+  if (std::optional<int64_t> constant = size.getConstant())
+    return builder.getIndexAttr(*constant);
+  std::optional<SizeAtom> atom = size.getAtom();
+  if (!atom)
+    return OpFoldResult();
+  Value value = Value::getFromOpaquePointer(atom->first);
+  if (value == tensor)
+    return OpFoldResult();
+  if (atom->second >= 0)
+    return tensor::getMixedSize(builder, loc, value, atom->second);
+  return getValueOrCreateCastToIndexLike(builder, loc, builder.getIndexType(),
+                                         value);
 }
 
 /// Of a scalar that is no constant.

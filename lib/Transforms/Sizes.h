@@ -14,6 +14,7 @@
 #ifndef ROPE_LIB_TRANSFORMS_SIZES_H
 #define ROPE_LIB_TRANSFORMS_SIZES_H
 
+#include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/OpDefinition.h"
 #include <map>
@@ -31,6 +32,8 @@ public:
   Size(SizeAtom atom) { add({atom}, 1); }
 
   std::optional<int64_t> getConstant() const;
+  /// The number that is not known, if it is that alone.
+  std::optional<SizeAtom> getAtom() const;
   bool operator==(const Size &other) const { return terms == other.terms; }
   bool operator!=(const Size &other) const { return terms != other.terms; }
   Size operator+(const Size &other) const;
@@ -56,14 +59,23 @@ public:
   Size get(OpFoldResult size) { return get(size, 0); }
   void clear() { known.clear(); }
 
+  /// The size of dimension `dim` of `tensor`, as an index or a constant that is
+  /// computed from what `tensor` is made of; null if that is `tensor` alone.
+  OpFoldResult make(OpBuilder &builder, Location loc, Value tensor,
+                    int64_t dim);
+
 private:
   Size get(Value tensor, int64_t dim, unsigned depth);
   Size get(OpFoldResult size, unsigned depth);
   Size find(Value tensor, int64_t dim, unsigned depth);
   Size find(Value scalar, unsigned depth);
+  Size findCarried(BlockArgument tensor, int64_t dim, unsigned depth);
 
   /// A scalar has the dimension -1.
   std::map<SizeAtom, Size> known;
+  /// Those that a loop carries and that are looked at: what they are is not
+  /// known before what a round makes of them is.
+  SmallVector<SizeAtom> pending;
 };
 
 /// The groups of dimensions of `from` and of `to` that hold the same elements,

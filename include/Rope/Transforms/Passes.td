@@ -248,8 +248,8 @@ def FuseAttention : Pass<"rope-fuse-attention"> {
     becomes its scale, and the comparisons `j <= i + offset` and
     `i + offset - j < window` that select minus infinity become its attributes.
     Heads that `linalg` repeats for groups of query heads are read where they
-    are. Scores are then f32 (f64) throughout, and a row that sees nothing gets
-    zeros where softmax makes NaN.
+    are. Scores are then f32 (f64), rounded to narrower types where the graph casts
+    them, and a row that sees nothing gets zeros where softmax makes NaN.
 
     Then folds each `rope.apply` that makes the query or the key of a
     `rope.attention` into it, through casts and transpositions, and the
