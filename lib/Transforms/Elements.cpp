@@ -73,6 +73,11 @@ std::optional<double> rope::getNumber(ElementsAttr constant, int64_t position,
     return std::nullopt;
   uint64_t raw = 0;
   memcpy(&raw, data.data() + start, bytes);
+  // What most constants are is read without the detour.
+  if (type.isF32())
+    return llvm::bit_cast<float>(uint32_t(raw));
+  if (type.isF64())
+    return llvm::bit_cast<double>(raw);
   APInt value(bits, raw);
   if (auto floatType = dyn_cast<FloatType>(type))
     return APFloat(floatType.getFloatSemantics(), value).convertToDouble();
@@ -94,6 +99,19 @@ static llvm::hash_code hash(const ConstantColumns::Column &column) {
         result, llvm::bit_cast<uint64_t>(std::abs(number.value_or(0))));
   }
   return result;
+}
+
+std::unique_ptr<ConstantColumns::Fit> &
+ConstantColumns::getFit(ArrayRef<Column> columns) {
+  std::vector<uint64_t> key;
+  for (const Column &column : columns) {
+    key.push_back(
+        reinterpret_cast<uintptr_t>(column.constant.getAsOpaquePointer()));
+    key.push_back(column.start);
+    key.push_back(column.stride);
+    key.push_back(column.isImaginary);
+  }
+  return fits[std::move(key)];
 }
 
 bool ConstantColumns::isCount(const Column &column) {

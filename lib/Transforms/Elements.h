@@ -20,6 +20,10 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "llvm/ADT/FoldingSet.h"
 #include "llvm/Support/Allocator.h"
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
 
 namespace mlir::rope {
 
@@ -81,10 +85,23 @@ public:
   /// Whether the numbers are 0, 1, 2 and so on.
   bool isCount(const Column &column);
 
+  /// The frequencies for which columns of cosines and sines were computed, or
+  /// why there are none.
+  struct Fit {
+    SmallVector<double> frequencies;
+    double magnitude = 1;
+    bool isExact = false;
+    std::string failure;
+  };
+  /// What was found for columns, in turn the cosines and the sines of a pair;
+  /// null at first.
+  std::unique_ptr<Fit> &getFit(ArrayRef<Column> columns);
+
 private:
   DenseMap<std::pair<Attribute, uint64_t>, SmallVector<Column, 1>> byHash;
   DenseMap<std::pair<Attribute, uint64_t>, Equal> known;
   DenseMap<std::pair<Attribute, uint64_t>, bool> counts;
+  std::map<std::vector<uint64_t>, std::unique_ptr<Fit>> fits;
 };
 
 /// Expressions of the elements that one tensor looked at is computed from.
@@ -124,6 +141,8 @@ public:
   bool isNarrowed(Value tensor, unsigned dim) const {
     return (narrowed.lookup(tensor) >> dim) & 1;
   }
+
+  ConstantColumns &getColumns() { return columns; }
 
   /// Sizes of tensors, for those who build what was read.
   Sizes &getSizes() { return tensorSizes; }

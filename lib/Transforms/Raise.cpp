@@ -131,9 +131,10 @@ public:
   void run(Operation *top);
 
 private:
-  std::optional<Found> match(RotationRoot root, ArrayRef<int64_t> dims);
-  std::optional<Found> match(RotationRoot root);
-  std::optional<Found> matchTensor(Value tensor);
+  std::optional<Found> match(RotationRoot root, ArrayRef<int64_t> dims,
+                             int64_t minChannels);
+  std::optional<Found> match(RotationRoot root, int64_t minChannels = 2);
+  std::optional<Found> matchTensor(Value tensor, int64_t minChannels = 2);
   std::optional<Found> search(Operation *op);
   std::optional<Found> searchBody(LinalgOp op);
   Found extend(Found found);
@@ -154,7 +155,8 @@ private:
 } // namespace
 
 std::optional<Found> RotationRaiser::match(RotationRoot given,
-                                           ArrayRef<int64_t> dims) {
+                                           ArrayRef<int64_t> dims,
+                                           int64_t minChannels) {
   given.channelDims.assign(dims.begin(), dims.end());
   given.channels = 1;
   for (int64_t dim : dims) {
@@ -163,7 +165,7 @@ std::optional<Found> RotationRaiser::match(RotationRoot given,
       return std::nullopt;
     given.channels *= size;
   }
-  if (given.channels < 2 || given.channels > kMaxChannels)
+  if (given.channels < minChannels || given.channels > kMaxChannels)
     return std::nullopt;
   Found found;
   found.root = std::make_unique<RotationRoot>(std::move(given));
@@ -183,19 +185,22 @@ std::optional<Found> RotationRaiser::match(RotationRoot given,
 
 /// Tries the dimensions that channels may run over: two, where one of them is
 /// that of the two channels of a pair, else the innermost first.
-std::optional<Found> RotationRaiser::match(RotationRoot root) {
+std::optional<Found> RotationRaiser::match(RotationRoot root,
+                                           int64_t minChannels) {
   int64_t rank = root.sizes.size();
   for (int64_t i = rank - 2; i >= 0; --i)
     if (root.sizes[i] == 2 || root.sizes[i + 1] == 2)
-      if (std::optional<Found> found = match(root, {i, i + 1}))
+      if (std::optional<Found> found = match(root, {i, i + 1}, minChannels))
         return found;
   for (int64_t i = rank - 1; i >= 0; --i)
-    if (std::optional<Found> found = match(root, {i}))
+    if (std::optional<Found> found = match(root, {i}, minChannels))
       return found;
   return std::nullopt;
 }
 
-std::optional<Found> RotationRaiser::matchTensor(Value tensor) {
+/// One of `minChannels` at least.
+std::optional<Found> RotationRaiser::matchTensor(Value tensor,
+                                                 int64_t minChannels) {
   auto type = dyn_cast<RankedTensorType>(tensor.getType());
   if (!type || !isa<FloatType>(type.getElementType()) || type.getRank() > 16 ||
       llvm::is_contained(type.getShape(), 0) || !isa<OpResult>(tensor))
@@ -203,7 +208,7 @@ std::optional<Found> RotationRaiser::matchTensor(Value tensor) {
   RotationRoot root;
   root.tensor = tensor;
   root.sizes = llvm::to_vector(type.getShape());
-  return match(std::move(root));
+  return match(std::move(root), minChannels);
 }
 
 /// The loops that `scalar`, in the body of `op`, depends on.
@@ -334,7 +339,10 @@ Found RotationRaiser::extend(Found found) {
     });
     if (ends.size() != 1 || ends.front() == found.root->tensor)
       continue;
-    std::optional<Found> wider = matchTensor(ends.front());
+    // As many are enough where they run over one dimension in place of two.
+    bool isSplit = found.root->channelDims.size() > 1;
+    std::optional<Found> wider =
+        matchTensor(ends.front(), found.root->channels + !isSplit);
     if (wider &&
         wider->rotation.getNumPairs() >= found.rotation.getNumPairs() &&
         (wider->root->channels > found.root->channels ||

@@ -185,33 +185,18 @@ static bool isTrigonometric(ExprRef expr) {
 std::optional<Rotation> RotationMatcher::match() {
   // A few channels tell nearly all tensors apart from rotations.
   int64_t last = root.channels - 1;
-  SmallVector<int64_t> samples = {0, last, last / 2, last / 4, 3 * last / 4, 1};
-  if (llvm::none_of(samples, [&](int64_t sample) {
-        std::optional<Channel> channel = read(sample);
-        return channel && channel->isRotated();
-      }))
+  std::optional<Channel> sample;
+  for (int64_t i :
+       {int64_t(0), last, last / 2, last / 4, 3 * last / 4, int64_t(1)}) {
+    sample = read(i);
+    if (sample && sample->isRotated())
+      break;
+    sample = std::nullopt;
+  }
+  if (!sample)
     return std::nullopt;
   progress = 1;
-
-  for (int64_t i = 0; i != root.channels; ++i) {
-    std::optional<Channel> channel = read(i);
-    if (elements.isExhausted())
-      return fail(1, "the graph around it is too large to be read");
-    if (!channel)
-      return fail(1, "channel " + Twine(i) +
-                         " is neither a sum of two products nor a copy");
-    channels.push_back(std::move(*channel));
-  }
-  auto first = llvm::find_if(
-      channels, [](const Channel &channel) { return channel.isRotated(); });
-  if (first == channels.end())
-    return fail(1, "no channel is a sum of two products");
-  for (const Channel &channel : channels)
-    for (const Term &term : channel.terms)
-      if (channel.isRotated() &&
-          std::abs(term.factor) != std::abs(first->terms[0].factor))
-        return fail(1, "its products have different factors");
-  magnitude = std::abs(first->terms[0].factor);
+  const Channel *first = &*sample;
 
   // Which factors are x: those that are elements of one tensor that differ in
   // the channel alone. Products commute, so that it may be either; what depends
@@ -260,6 +245,21 @@ std::optional<Rotation> RotationMatcher::match() {
   }
   if (candidates.empty())
     return fail(1, "its two products are not of elements of one tensor");
+
+  for (int64_t i = 0; i != root.channels; ++i) {
+    std::optional<Channel> channel = read(i);
+    if (elements.isExhausted())
+      return fail(1, "the graph around it is too large to be read");
+    if (!channel)
+      return fail(1, "channel " + Twine(i) +
+                         " is neither a sum of two products nor a copy");
+    channels.push_back(std::move(*channel));
+  }
+  magnitude = std::abs(first->terms[0].factor);
+  for (const Channel &channel : channels)
+    for (const Term &term : channel.terms)
+      if (channel.isRotated() && std::abs(term.factor) != magnitude)
+        return fail(1, "its products have different factors");
   llvm::sort(candidates, [](const Candidate &a, const Candidate &b) {
     return std::pair(-a.rank, a.order) < std::pair(-b.rank, b.order);
   });

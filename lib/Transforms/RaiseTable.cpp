@@ -319,6 +319,8 @@ double LookedUp::estimateFrequency() const {
 double LookedUp::getError(double magnitude, FloatType type,
                           function_ref<double(double)> getAngle) const {
   auto round = [&](double value) {
+    if (type.isF32())
+      return double(float(value));
     APFloat rounded(value);
     bool losesInfo = false;
     rounded.convert(type.getFloatSemantics(), APFloat::rmNearestTiesToEven,
@@ -335,104 +337,123 @@ double LookedUp::getError(double magnitude, FloatType type,
   return error / magnitude;
 }
 
+/// Fits frequencies to `columns`, cosines and sines in turn, of elements of
+/// `type`.
+static ConstantColumns::Fit
+fitFrequencies(ArrayRef<ConstantColumns::Column> columns, FloatType type) {
+  ConstantColumns::Fit fit;
+  auto fail = [&](StringRef why) {
+    fit.failure = why.str();
+    return fit;
+  };
+  std::vector<LookedUp> pairs(columns.size() / 2);
+  for (const auto &[i, column] : llvm::enumerate(columns)) {
+    LookedUp &pair = pairs[i / 2];
+    SmallVector<double> &list = i % 2 ? pair.sin : pair.cos;
+    for (int64_t row = 0; row != column.count; ++row) {
+      std::optional<double> value =
+          getNumber(column.constant, column.start + row * column.stride,
+                    column.isImaginary);
+      if (!value || !std::isfinite(*value))
+        return fail("a constant table has no finite numbers");
+      list.push_back(*value);
+    }
+  }
+  for (const LookedUp &pair : pairs) {
+    if (pair.cos.size() < 2 || pair.sin.size() != pair.cos.size())
+      return fail("the constants of cosine and sine differ in size");
+    if (pair.sin[0] != 0 || pair.cos[0] <= 0 ||
+        pair.cos[0] != pairs.front().cos[0])
+      return fail("the first row of a constant table is not that of position "
+                  "zero");
+  }
+  fit.magnitude = pairs.front().cos[0];
+  SmallVector<double> estimates, ladder;
+  for (const LookedUp &pair : pairs)
+    estimates.push_back(pair.estimateFrequency());
+  // What was rounded says no more than a range, in which a ladder of a base is
+  // likelier than all else.
+  if (std::optional<double> base = fitBase(estimates))
+    for (size_t i = 0; i != pairs.size(); ++i)
+      ladder.push_back(std::pow(*base, -double(i) / double(pairs.size())));
+  // Tables of a narrow type must be the same: many frequencies are close.
+  double tolerance = type.getWidth() < 32 ? 0 : 3e-7;
+  for (const SmallVector<double> &frequencies : {ladder, estimates}) {
+    for (bool isExact : {false, true}) {
+      fit.frequencies = frequencies;
+      fit.isExact = isExact;
+      if (!isExact)
+        for (double &frequency : fit.frequencies)
+          frequency = float(frequency);
+      bool isSame = !frequencies.empty();
+      for (size_t i = 0; i != pairs.size() && isSame; ++i)
+        isSame = pairs[i].getError(fit.magnitude, type, [&](double position) {
+          double angle = position * fit.frequencies[i];
+          return isExact ? angle : double(float(angle));
+        }) <= tolerance;
+      if (isSame)
+        return fit;
+    }
+  }
+  return fail("a constant table is not that of any frequencies");
+}
+
 /// Cosines and sines that are looked up in constants, by row: their frequencies
 /// are those for which the constants have been computed.
 std::optional<MadeTable> Tracer::traceLookup() {
   MadeTable table;
-  std::vector<LookedUp> columns;
+  SmallVector<ConstantColumns::Column, 0> columns;
   ExprRef row = nullptr;
   FloatType constantType;
   for (auto [cos, sin] : llvm::zip_equal(rotation.cos, rotation.sin)) {
-    LookedUp &column = columns.emplace_back();
-    for (bool isSine : {false, true}) {
-      ExprRef expr = stripWidening(isSine ? sin : cos);
+    for (ExprRef given : {cos, sin}) {
+      ExprRef expr = stripWidening(given);
       FloatType type = expr->type;
       // Rounded after it was looked up.
       if (expr->is(Fn::cast))
         expr = expr->operands[0];
-      ElementsAttr constant;
+      ConstantColumns::Column column = {nullptr, 0, 0, 0, expr->isImaginary};
       if (!expr->is(Expr::Kind::element) || !expr->type ||
-          !matchPattern(expr->value, m_Constant(&constant)))
+          !matchPattern(expr->value, m_Constant(&column.constant)))
         return fail("the table is neither computed by cosine and sine nor "
                     "looked up in a constant");
-      int64_t start = 0, stride = 0, rows = 0;
       for (auto [size, index] :
            llvm::zip_equal(cast<ShapedType>(expr->value.getType()).getShape(),
                            expr->indices)) {
-        start *= size;
-        stride *= size;
+        column.start *= size;
+        column.stride *= size;
         if (auto known = dyn_cast<AffineConstantExpr>(index)) {
-          start += known.getValue();
+          column.start += known.getValue();
           continue;
         }
         ExprRef found = elements.makeIndex(index);
-        if (stride != 0 || (row && row != found))
+        if (column.stride != 0 || (row && row != found))
           return fail("cosine and sine are looked up at different positions");
         row = found;
-        stride = 1;
-        rows = size;
+        column.stride = 1;
+        column.count = size;
       }
       if (table.type && (table.type != type || constantType != expr->type))
         return fail("the constants of cosine and sine differ in type");
       table.type = type;
       constantType = expr->type;
-      SmallVector<double> &list = isSine ? column.sin : column.cos;
-      for (int64_t i = 0; i != rows; ++i) {
-        std::optional<double> value =
-            getNumber(constant, start + i * stride, expr->isImaginary);
-        if (!value || !std::isfinite(*value))
-          return fail("a constant table has no finite numbers");
-        list.push_back(*value);
-      }
-    }
-    if (column.cos.size() < 2 || column.sin.size() != column.cos.size())
-      return fail("the constants of cosine and sine differ in size");
-    // Position zero.
-    if (column.sin[0] != 0 || column.cos[0] <= 0 ||
-        column.cos[0] != columns.front().cos[0])
-      return fail("the first row of a constant table is not that of position "
-                  "zero");
-  }
-  double magnitude = columns.front().cos[0];
-  for (const LookedUp &column : columns)
-    table.frequencies.push_back(column.estimateFrequency());
-  // What was rounded says no more than a range, in which a ladder of a base is
-  // likelier than all else.
-  SmallVector<double> ladder;
-  if (std::optional<double> base = fitBase(table.frequencies))
-    for (size_t i = 0; i != columns.size(); ++i)
-      ladder.push_back(std::pow(*base, -double(i) / double(columns.size())));
-  // Tables of a narrow type must be the same: many frequencies are close.
-  double tolerance = constantType.getWidth() < 32 ? 0 : 3e-7;
-  for (ArrayRef<double> frequencies :
-       {ArrayRef(ladder), ArrayRef(table.frequencies)}) {
-    for (Precision precision : {Precision::f32, Precision::exact}) {
-      SmallVector<double> rounded(frequencies);
-      bool isF32 = precision == Precision::f32;
-      if (isF32)
-        for (double &frequency : rounded)
-          frequency = float(frequency);
-      if (frequencies.empty() ||
-          !llvm::all_of(llvm::zip_equal(columns, rounded), [&](auto pair) {
-            auto [column, frequency] = pair;
-            return column.getError(magnitude, constantType,
-                                   [&, frequency = frequency](double position) {
-                                     double angle = position * frequency;
-                                     return isF32 ? double(float(angle))
-                                                  : angle;
-                                   }) <= tolerance;
-          }))
-        continue;
-      table.frequencies = rounded;
-      table.precision = precision;
-      table.magnitude = magnitude * rotation.magnitude;
-      if (!row ||
-          !setPositions(table, SmallVector<ExprRef>(columns.size(), row)))
-        return fail("no tensor holds the positions of a constant table");
-      return table;
+      columns.push_back(column);
     }
   }
-  return fail("a constant table is not that of any frequencies");
+  std::unique_ptr<ConstantColumns::Fit> &fit =
+      elements.getColumns().getFit(columns);
+  if (!fit)
+    fit = std::make_unique<ConstantColumns::Fit>(
+        fitFrequencies(columns, constantType));
+  if (!fit->failure.empty())
+    return fail(fit->failure);
+  table.frequencies = fit->frequencies;
+  table.precision = fit->isExact ? Precision::exact : Precision::f32;
+  table.magnitude = fit->magnitude * rotation.magnitude;
+  if (!row ||
+      !setPositions(table, SmallVector<ExprRef>(rotation.getNumPairs(), row)))
+    return fail("no tensor holds the positions of a constant table");
+  return table;
 }
 
 std::optional<MadeTable> Tracer::trace() {
