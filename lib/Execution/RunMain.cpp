@@ -61,6 +61,11 @@ struct Options {
   cl::opt<std::string> features{
       "target-features", cl::desc("Features added to or taken from the CPU"),
       cl::value_desc("+a,-b"), cl::cat(category)};
+  cl::opt<bool> optimize{
+      "optimize",
+      cl::desc("Find rotations and attention and fold them together first, as "
+               "rope-opt --rope-optimize does"),
+      cl::cat(category)};
   cl::opt<unsigned> optLevel{"O",
                              cl::Prefix,
                              cl::init(3),
@@ -105,6 +110,8 @@ EXAMPLES:
   rope-run model.mlir --function=rope_apply --input=@x.npy \
            --input=@positions.npy --output=@y.npy
       rotates the NumPy array x.npy; --output leaves no half-written file
+  rope-run exported.mlir --function=main --optimize --input=@x.npy --output=@y.npy
+      finds rotations and attention in what PyTorch, ONNX or JAX exported
   rope-run model.mlir --function=rope_apply --input=1x8x32x128xbf16=1 \
            --input='1x8xi64=0 1 2 3 4 5 6 7' --benchmark --threads=1
       one number fills an array; times the call on one thread
@@ -348,6 +355,8 @@ static Error run(const Options &options, BenchmarkLibrary &benchmarks,
   eraseOtherFunctions(*module, *function);
   if (Error error = checkIsFor(*module, *api, options.file))
     return error;
+  if (options.optimize && failed(foldRotations(*module)))
+    return createStringError("cannot optimize '" + options.file + "'");
   if (failed(*api ? lowerToLLVM(*module, *gpu, *target, options.optLevel)
                   : lowerToLLVM(*module, *target)))
     return createStringError("cannot lower '" + options.file +

@@ -18,6 +18,7 @@
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Dialect/Tosa/Transforms/Passes.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
@@ -56,7 +57,21 @@ static void addConversionToLLVM(OpPassManager &pm) {
   pm.addPass(createReconcileUnrealizedCastsPass());
 }
 
+/// Dialects of exporters that are not bufferized, or not lowered at the end.
+static void addExportedDialects(OpPassManager &pm) {
+  OpPassManager &function = pm.nest<func::FuncOp>();
+  function.addPass(createTosaToSCFPass());
+  function.addPass(tosa::createTosaMakeBroadcastablePass());
+  function.addPass(tosa::createTosaToLinalgNamed());
+  function.addPass(tosa::createTosaToLinalg());
+  function.addPass(createTosaToArithPass());
+  function.addPass(createTosaToTensorPass());
+  // Bodies on numbers vectorize.
+  function.addPass(createConvertComplexToStandardPass());
+}
+
 void rope::addTensorStages(OpPassManager &pm) {
+  addExportedDialects(pm);
   pm.addNestedPass<func::FuncOp>(createLowerFrequencies());
   pm.addNestedPass<func::FuncOp>(createConvertElementwiseToLinalgPass());
   // Equal tables become one first, then those of a single use move to it.
@@ -154,7 +169,9 @@ void rope::buildRopeOptimizePipeline(
   attention.vectorBits = options.vectorBits;
   attention.threads = options.threads;
   // Before anything else takes the graph apart.
-  pm.addNestedPass<func::FuncOp>(createRaise());
+  RaiseOptions raise;
+  raise.exact = options.exact;
+  pm.addNestedPass<func::FuncOp>(createRaise(raise));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   pm.addNestedPass<func::FuncOp>(createSimplify());

@@ -13,8 +13,8 @@
 
 namespace mlir::rope {
 
-/// What every target does on tensors first: frequencies to numbers, and the C
-/// interface.
+/// What every target does on tensors first: tosa and complex operations to
+/// linalg, tensor and arith, frequencies to numbers, and the C interface.
 void addTensorStages(OpPassManager &pm);
 
 /// Tensors to memrefs: rope operations stay themselves, and nothing that is

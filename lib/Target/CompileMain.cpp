@@ -79,6 +79,11 @@ struct Options {
       cl::desc("Run loops on the calling thread alone: nothing of the runtime "
                "is needed then"),
       cl::cat(category)};
+  cl::opt<bool> optimize{
+      "optimize",
+      cl::desc("Find rotations and attention and fold them together first, as "
+               "rope-opt --rope-optimize does"),
+      cl::cat(category)};
   cl::opt<unsigned> optLevel{"O",
                              cl::Prefix,
                              cl::init(3),
@@ -97,6 +102,8 @@ kernels, or to code of the host that holds and launches them.
 EXAMPLES:
   rope-compile model.mlir -o model.so --target-cpu=host
       writes model.so and model.h: include it, link model.so, call rope_apply
+  rope-compile exported.mlir --optimize -o model.so
+      finds rotations and attention in what PyTorch, ONNX or JAX exported
   rope-compile model.mlir -o model.s --target-cpu=sapphirerapids
       shows the assembly for a given CPU
   rope-compile model.mlir -o model.o --target-triple=aarch64-linux-gnu
@@ -248,6 +255,8 @@ static Error compile(Options &options, MLIRContext *context) {
   }
   if (Error error = checkIsFor(*module, *api, options.input))
     return error;
+  if (options.optimize && failed(foldRotations(*module)))
+    return createStringError("cannot optimize '" + options.input + "'");
   if (kind == OutputKind::kernels) {
     if (failed(lowerToKernels(*module, gpu, *target, output->format,
                               options.optLevel)))

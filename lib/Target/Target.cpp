@@ -123,6 +123,14 @@ static bool isLowered(ModuleOp module) {
   return lowered;
 }
 
+LogicalResult rope::foldRotations(ModuleOp module) {
+  if (isLowered(module))
+    return success();
+  PassManager pm(module->getContext());
+  buildRopeOptimizePipeline(pm, RopeOptimizePipelineOptions());
+  return pm.run(module);
+}
+
 LogicalResult rope::lowerToLLVM(ModuleOp module, const TargetInfo &target,
                                 bool singleThreaded) {
   if (isLowered(module))

@@ -39,15 +39,21 @@ struct RopeToLLVMPipelineOptions
       llvm::cl::init(-1)};
 };
 
-/// Lowers a module of rope, linalg, tensor, memref, scf, arith, math and func
-/// operations to the llvm dialect, vectorized for the target. Public functions
-/// get a C interface on strided memrefs (see -rope-expose-c-interface). A
-/// target that LLVM does not know is reported when the pipeline runs.
+/// Lowers a module of rope, linalg, tensor, memref, scf, arith, math, complex,
+/// tosa and func operations to the llvm dialect, vectorized for the target.
+/// Public functions get a C interface on strided memrefs (see
+/// -rope-expose-c-interface). A target that LLVM does not know is reported when
+/// the pipeline runs.
 void buildRopeToLLVMPipeline(OpPassManager &pm,
                              const RopeToLLVMPipelineOptions &options);
 
 struct RopeOptimizePipelineOptions
     : PassPipelineOptions<RopeOptimizePipelineOptions> {
+  Option<bool> exact{
+      *this, "exact",
+      llvm::cl::desc("Make exact tables of those that are found, from a base "
+                     "where the frequencies have one"),
+      llvm::cl::init(false)};
   Option<KeyRotation> keyRotation{
       *this, "key-rotation", llvm::cl::desc("Where keys are rotated"),
       llvm::cl::init(KeyRotation::automatic),
@@ -73,15 +79,18 @@ struct RopeOptimizePipelineOptions
       llvm::cl::init(0)};
 };
 
-/// Folds rotations into what surrounds them, on tensors. The order is
+/// Finds rotations and folds them into what surrounds them, on tensors. The
+/// order is
 ///
-/// 1. canonicalize and cse, so that equal tables are one and constants known;
-/// 2. rope-fuse-attention, which leaves the rotations of keys that are cheaper
+/// 1. rope-raise, before anything else takes the graph apart;
+/// 2. canonicalize and cse, so that equal tables are one and constants known;
+/// 3. rope-simplify, which leaves fewer rotations and tables;
+/// 4. rope-fuse-attention, which leaves the rotations of keys that are cheaper
 ///    rotated once;
-/// 3. rope-fuse-cache-append and rope-fuse-projection, which take those, the
+/// 5. rope-fuse-cache-append and rope-fuse-projection, which take those, the
 ///    cache first as it saves a copy as well;
-/// 4. rope-fuse-matmul, for products that are no attention;
-/// 5. canonicalize and cse.
+/// 6. rope-fuse-matmul, for products that are no attention;
+/// 7. canonicalize and cse.
 void buildRopeOptimizePipeline(OpPassManager &pm,
                                const RopeOptimizePipelineOptions &options);
 

@@ -43,6 +43,11 @@ createTargetMachine(const TargetInfo &target, unsigned optLevel,
 /// errors as diagnostics and returns null.
 OwningOpRef<ModuleOp> loadModule(StringRef path, MLIRContext *context);
 
+/// Finds rotations in a module and folds them into what surrounds them, with
+/// the pipeline `rope-optimize`; leaves one alone that was lowered to the
+/// `llvm` dialect. Reports errors as diagnostics.
+LogicalResult foldRotations(ModuleOp module);
+
 /// Lowers a module of any level to the `llvm` dialect for a target with the
 /// pipeline `rope-to-llvm`; leaves one alone that is there already. Code that
 /// is `singleThreaded` does not call the runtime (`Rope/Runtime/Runtime.h`).
