@@ -26,6 +26,9 @@ namespace mlir::rope {
 /// AVX512-BF16, or the tiles of AMX.
 enum class PairProduct { none, dot, amx };
 
+/// How rope-report prints what it found.
+enum class ReportFormat { table, json };
+
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION
 #include "Rope/Transforms/Passes.h.inc"
@@ -110,6 +113,9 @@ void dropCommonShifts(RewriterBase &rewriter, Operation *root);
 /// rotate the product of, where what follows does not see the order of
 /// channels. Each is reported, and each that is left.
 void permuteWeights(RewriterBase &rewriter, Operation *root);
+
+/// Prints a table of the rotations below `root`.
+void reportRotations(Operation *root, ReportFormat format, raw_ostream &os);
 
 /// Patterns that turn frequency chains into constants, or into code where they
 /// read a length, and give exact tables their frequencies in turns.

@@ -340,6 +340,49 @@ def Simplify : Pass<"rope-simplify"> {
     "::mlir::rope::RopeDialect", "::mlir::tensor::TensorDialect"];
 }
 
+def Report : Pass<"rope-report"> {
+  let summary = "Print a table of the rotations";
+  let description = [{
+    Prints, to standard error, a row for each `rope.apply` and each rotation of a
+    query or key in `rope.attention`, and a last row that adds them up:
+
+    - the function, and the line of the rotation in its file;
+    - what is rotated: `query` or `key` of attention, else `x`;
+    - which channels are pairs, `->` in what pairing the result has them, and
+      `inverse` where the sine is negated;
+    - how many channels turn, from which on, and how many there are;
+    - the base that the frequencies have, or fit to within the rounding of f32,
+      else `values`; rules of scaling; the table's magnitude if it is not one;
+      `f32` where angles are; how many axes positions have. Tables that no
+      `rope.table` makes are `given`;
+    - a number for the table: rows that read the same one have the same number.
+      `on the fly` where attention makes cosines and sines itself;
+    - what the rotation was fused into: `attention`, or the loops of a
+      `projection`, a `contraction` or a `cache append`;
+    - the bytes that do not go through memory for that, `?` where sizes are
+      known only at run time: as the remarks of the fusions, the rotated array,
+      twice for attention.
+
+    ```
+    function  line  operand      pairing  channels    variant     table    fused into  bytes saved
+    main      12    x            half     128 of 128  base 10000  1        -           0
+    main      14    query        half     128 of 128  base 10000  1        attention   8388608
+    total           2 rotations                                   1 table  1 fused     8388608
+    ```
+
+    With `format=json` it is an object with an array `rotations` and the same
+    sums.
+  }];
+  let options = [
+    Option<"format", "format", "::mlir::rope::ReportFormat",
+           /*default=*/"::mlir::rope::ReportFormat::table", "How it is printed",
+           [{::llvm::cl::values(
+               clEnumValN(::mlir::rope::ReportFormat::table, "table",
+                          "a table to be read"),
+               clEnumValN(::mlir::rope::ReportFormat::json, "json", "JSON"))}]>,
+  ];
+}
+
 def LowerFrequencies : Pass<"rope-lower-frequencies"> {
   let summary = "Turn frequency chains into constants and code";
   let description = [{
