@@ -64,6 +64,10 @@ std::optional<APFloat> getConstantFloat(Value value);
 /// The constant of a scalar in the body of `op`.
 std::optional<APFloat> getConstantFloat(linalg::LinalgOp op, Value scalar);
 
+/// Goes back from `value` in the body of `op` to what it is a constant number
+/// of times of, and returns this number.
+std::optional<double> stripFactor(linalg::LinalgOp op, Value &value);
+
 /// Turns what hides keys and scales scores in the region into attributes.
 void simplifyScores(RewriterBase &rewriter, AttentionOp op);
 
@@ -136,6 +140,7 @@ private:
   LogicalResult matchValues();
   LogicalResult matchSoftmax(Scalar &score);
   LogicalResult matchQuotient(const Scalar &weight, Scalar &score);
+  LogicalResult matchBlind(Scalar condition, bool isTrue, const Scalar &score);
   LogicalResult matchSinks(Scalar &score);
   LogicalResult dropMaximum(Scalar &score);
   LogicalResult matchReduction(Scalar value, const Scalar &input, bool isSum);

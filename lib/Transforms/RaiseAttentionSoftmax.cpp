@@ -24,6 +24,10 @@ LinalgOp rope::getElementwise(Value value) {
       op.getNumLoops() != op.getNumParallelLoops() ||
       !op.getIndexingMapMatchingResult(cast<OpResult>(value)).isPermutation())
     return nullptr;
+  // A dimension runs over a loop or is one element.
+  for (AffineMap map : op.getIndexingMapsArray())
+    if (!map.isProjectedPermutation(/*allowZeroInResults=*/true))
+      return nullptr;
   return op;
 }
 
@@ -76,6 +80,8 @@ std::optional<APFloat> rope::getConstantFloat(Value value) {
   }
   if (auto fill = value.getDefiningOp<linalg::FillOp>())
     return getConstantFloat(fill.getInputs()[0]);
+  if (isReshape(value.getDefiningOp()))
+    return getConstantFloat(value.getDefiningOp()->getOperand(0));
   APFloat scalar(0.0);
   if (matchPattern(value, m_ConstantFloat(&scalar)))
     return scalar;
@@ -89,6 +95,24 @@ std::optional<APFloat> rope::getConstantFloat(Value value) {
 std::optional<APFloat> rope::getConstantFloat(LinalgOp op, Value scalar) {
   OpOperand *input = getInput(op, scalar);
   return getConstantFloat(input ? input->get() : scalar);
+}
+
+std::optional<double> rope::stripFactor(LinalgOp op, Value &value) {
+  Operation *product = value.getDefiningOp();
+  if (!isa_and_nonnull<arith::MulFOp, arith::DivFOp>(product) ||
+      product->getBlock() != op.getBlock())
+    return std::nullopt;
+  bool isQuotient = isa<arith::DivFOp>(product);
+  for (unsigned i : {1, 0}) {
+    std::optional<APFloat> constant =
+        getConstantFloat(op, product->getOperand(i));
+    if (!constant || (isQuotient && i == 0))
+      continue;
+    double number = FloatAttr::getValueAsDouble(*constant);
+    value = product->getOperand(1 - i);
+    return isQuotient ? 1.0 / number : number;
+  }
+  return std::nullopt;
 }
 
 static bool isZero(const APFloat &value) { return value.isZero(); }
@@ -379,8 +403,23 @@ LogicalResult AttentionRaiser::matchSoftmax(Scalar &score) {
   auto mismatch = [&] {
     return fail("the second product does not read a softmax of its scores");
   };
+  // What is true, or not, of a query that sees nothing.
+  std::optional<std::pair<Scalar, bool>> blind;
   for (;;) {
     if (Operation *op = find(score)) {
+      if (auto select = dyn_cast<arith::SelectOp>(op); select && !blind) {
+        // The weights of such queries are zero.
+        std::optional<APFloat> chosen =
+            rope::getConstantFloat(score.op, select.getTrueValue());
+        bool isTrue = chosen && chosen->isZero();
+        if (!isTrue)
+          chosen = rope::getConstantFloat(score.op, select.getFalseValue());
+        if (!chosen || !chosen->isZero())
+          return mismatch();
+        blind.emplace(getOperand(score, 0), isTrue);
+        score = getOperand(score, isTrue ? 2 : 1);
+        continue;
+      }
       if (!isa<arith::DivFOp, arith::MulFOp>(op))
         return mismatch();
       Scalar weight = score;
@@ -422,7 +461,81 @@ LogicalResult AttentionRaiser::matchSoftmax(Scalar &score) {
   // The softmax of what a maximum was subtracted from is the same.
   while (succeeded(dropMaximum(score))) {
   }
+  if (blind && failed(matchBlind(blind->first, blind->second, score)))
+    return fail("weights are set to zero where a query may see something");
   return isSliced ? matchSinks(score) : success();
+}
+
+/// Whether `condition` is `isTrue` where all scores of a query are -inf.
+LogicalResult AttentionRaiser::matchBlind(Scalar condition, bool isTrue,
+                                          const Scalar &score) {
+  auto isNot = [](LinalgOp op, Operation *inner) {
+    auto isConstant = [&](unsigned i, bool number) {
+      APInt found;
+      OpOperand *input = getInput(op, inner->getOperand(i));
+      return matchPattern(input ? input->get() : inner->getOperand(i),
+                          m_ConstantInt(&found)) &&
+             found.getBitWidth() == 1 && found.getBoolValue() == number;
+    };
+    auto compare = dyn_cast<arith::CmpIOp>(inner);
+    return (isa<arith::XOrIOp>(inner) && isConstant(1, true)) ||
+           (compare && compare.getPredicate() == arith::CmpIPredicate::eq &&
+            isConstant(1, false));
+  };
+  for (bool isReduced = false;;) {
+    if (Operation *inner = find(condition)) {
+      if (isNot(condition.op, inner)) {
+        isTrue = !isTrue;
+        condition = getOperand(condition, 0);
+        continue;
+      }
+      using Predicate = arith::CmpFPredicate;
+      auto compare = dyn_cast<arith::CmpFOp>(inner);
+      if (!compare || !isReduced)
+        return failure();
+      Predicate predicate = compare.getPredicate();
+      std::optional<APFloat> infinity =
+          rope::getConstantFloat(condition.op, compare.getRhs());
+      bool isEqual = predicate == Predicate::OEQ ||
+                     (isTrue && predicate == Predicate::OLE);
+      bool isOther = predicate == Predicate::UNE ||
+                     (!isTrue && predicate == Predicate::OGT);
+      return success(infinity && infinity->isInfinity() &&
+                     infinity->isNegative() && (isTrue ? isEqual : isOther) &&
+                     isSame(getOperand(condition, 0), score));
+    }
+    // All are, or there is none that is not.
+    auto op =
+        condition.op ? nullptr : condition.value.getDefiningOp<LinalgOp>();
+    if (!op || isReduced || !op.hasPureTensorSemantics() ||
+        op.getNumReductionLoops() != 1 || op.getNumDpsInits() != 1)
+      return failure();
+    OpOperand *init = op.getDpsInitOperand(0);
+    auto fill = init->get().getDefiningOp<linalg::FillOp>();
+    APInt start;
+    if (!fill || !matchPattern(fill.getInputs()[0], m_ConstantInt(&start)) ||
+        start.getBitWidth() != 1 || start.getBoolValue() != isTrue)
+      return failure();
+    Operation *combiner = getYielded(op, condition.value).getDefiningOp();
+    if (isTrue ? !isa_and_nonnull<arith::AndIOp>(combiner)
+               : !isa_and_nonnull<arith::OrIOp>(combiner))
+      return failure();
+    Value state = op.getMatchingBlockArgument(init), reduced;
+    for (unsigned i : {0, 1})
+      if (combiner->getOperand(1 - i) == state)
+        reduced = combiner->getOperand(i);
+    for (Labels &labels : condition.dims)
+      if (resolve(labels) == Labels{{kKey}})
+        labels.clear();
+    FailureOr<Dims> loops =
+        getLoops(op.getMatchingIndexingMap(init), op.getNumLoops(),
+                 condition.dims, {{kKey}});
+    if (!reduced || reduced == state || failed(loops))
+      return failure();
+    matched.insert(op);
+    condition = {op, reduced, *loops};
+    isReduced = true;
+  }
 }
 
 /// exp(x - max) / sum, or its product with the reciprocal of the sum.
@@ -460,16 +573,25 @@ LogicalResult AttentionRaiser::matchQuotient(const Scalar &weight,
   return success();
 }
 
-/// From x - max to x.
+/// From x - max to x, also under factors of the power.
 LogicalResult AttentionRaiser::dropMaximum(Scalar &score) {
   size_t count = matched.size();
   std::string before = reason;
   Scalar difference = score;
+  double factor = 1.0;
+  while (find(difference)) {
+    std::optional<double> number = stripFactor(difference.op, difference.value);
+    if (!number)
+      break;
+    factor *= *number;
+  }
   if (auto sub = dyn_cast_or_null<arith::SubFOp>(find(difference))) {
     Scalar kept = getOperand(difference, 0);
     if (succeeded(matchReduction(getOperand(difference, 1), kept,
-                                 /*isSum=*/false))) {
+                                 /*isSum=*/false)) &&
+        std::isfinite(exponentScale * factor)) {
       matched.insert(difference.op);
+      exponentScale *= factor;
       score = kept;
       return success();
     }
@@ -481,20 +603,35 @@ LogicalResult AttentionRaiser::dropMaximum(Scalar &score) {
 }
 
 /// The value that a maximum of two values or a choice between them is, if the
-/// other is a constant.
+/// other is a constant, whatever is chosen by.
 static std::optional<unsigned> getGuarded(LinalgOp op, Operation *guard) {
-  if (isa<arith::MaximumFOp, arith::MaxNumFOp>(guard)) {
-    for (unsigned i : {0, 1})
-      if (std::optional<APFloat> other =
-              getConstantFloat(op, guard->getOperand(1 - i)))
-        return i;
-  } else if (isa<arith::SelectOp>(guard)) {
-    for (unsigned i : {1, 2})
-      if (std::optional<APFloat> other =
-              getConstantFloat(op, guard->getOperand(3 - i)))
-        return i;
-  }
+  bool isSelect = isa<arith::SelectOp>(guard);
+  if (!isSelect && !isa<arith::MaximumFOp, arith::MaxNumFOp>(guard))
+    return std::nullopt;
+  for (unsigned i : {0, 1})
+    if (getConstantFloat(op, guard->getOperand(1 - i + isSelect)))
+      return i + isSelect;
   return std::nullopt;
+}
+
+/// Whether `value` is computed in its body from no element but that of `input`.
+static bool isFunctionOf(LinalgOp op, Value value, Value input) {
+  SmallVector<Value> work = {value};
+  for (size_t i = 0; i != work.size(); ++i) {
+    Operation *inner = work[i].getDefiningOp();
+    if (isa<BlockArgument>(work[i]) &&
+        cast<BlockArgument>(work[i]).getOwner() == op.getBlock() &&
+        work[i] != input && !getConstantFloat(op, work[i]))
+      return false;
+    if (!inner || inner->getBlock() != op.getBlock() || work[i] == input)
+      continue;
+    if (isa<linalg::IndexOp>(inner))
+      return false;
+    for (Value operand : inner->getOperands())
+      if (!llvm::is_contained(work, operand))
+        work.push_back(operand);
+  }
+  return true;
 }
 
 /// The operand that a body combines with `state` to what it yields.
@@ -556,7 +693,11 @@ LogicalResult AttentionRaiser::matchReduction(Scalar value, const Scalar &input,
     std::optional<unsigned> guarded;
     if (!isSum)
       guarded = getGuarded(value.op, guard);
-    if (!guarded)
+    // The choice is that of the query, too.
+    if (!guarded ||
+        (isa<arith::SelectOp>(guard) &&
+         !isFunctionOf(value.op, guard->getOperand(0),
+                       stripFloatCasts(guard->getOperand(*guarded)))))
       return mismatch();
     matched.insert(value.op);
     value = getOperand(value, *guarded);
