@@ -262,7 +262,7 @@ LogicalResult AttentionRaiser::build() {
 FailureOr<Value> AttentionRaiser::makeSinks() {
   if (!sinks)
     return Value();
-  trace(*sinks);
+  trace(*sinks, {nullptr, sinks->value, sinks->dims});
   int64_t rank = 0;
   bool hasHead = false;
   for (const Labels &labels : resolve(sinks->dims)) {
@@ -284,11 +284,11 @@ FailureOr<Value> AttentionRaiser::makeSinks() {
 }
 
 LogicalResult AttentionRaiser::raise() {
-  Scalar score = {nullptr, weights->get(), {}};
+  Scalar score = {values, weights, {}};
   if (failed(matchValues()) || failed(matchSoftmax(score))) {
     // A product of what is rotated is worth a remark.
     if (!rotated.empty())
-      findProduct({nullptr, weights->get(), {}}, /*maxOps=*/32);
+      findProduct({values, weights, {}}, /*maxOps=*/32);
     if (product && !rotated.contains(product))
       product = nullptr;
     return failure();
@@ -297,11 +297,12 @@ LogicalResult AttentionRaiser::raise() {
   if (!product)
     return failure();
 
+  Contraction scores = *getContraction(product);
   scoreType = rewriter.getF32Type();
-  for (Value operand : {product.getDpsInputs()[0], product.getDpsInputs()[1],
-                        operands[2].value})
-    if (getElementTypeOrSelf(operand.getType()).isF64())
+  for (Value factor : {scores.factors[0], scores.factors[1], value})
+    if (factor.getType().isF64())
       scoreType = rewriter.getF64Type();
+  operands = {{Kind::query}, {Kind::key}, {Kind::value}};
   scratch.addArgument(scoreType, values.getLoc());
   builder.setInsertionPointToEnd(&scratch);
   FailureOr<Value> emitted = emitScalar(score);
@@ -318,8 +319,15 @@ LogicalResult AttentionRaiser::raise() {
 
   if (failed(checkUsers()) || failed(matchProduct()))
     return failure();
-  for (Operand &operand : operands)
-    trace(operand);
+  operands[0].scale = scores.scale;
+  for (auto [i, operand] : llvm::enumerate(operands)) {
+    if (operand.kind == Kind::score)
+      trace(operand, {nullptr, operand.value, operand.dims});
+    else
+      trace(operand, factors[i]);
+    if (!operand.value)
+      return fail("an operand is computed in the body of its product");
+  }
   // The query may have split a loop.
   for (Operand &operand : operands)
     operand.isMapped = isMapped(operand);
@@ -359,23 +367,24 @@ static void eraseDead(RewriterBase &rewriter, ArrayRef<Operation *> roots,
 }
 
 void rope::raiseAttention(RewriterBase &rewriter, Operation *root) {
-  SmallVector<LinalgOp> contractions;
+  SmallVector<Contraction> contractions;
   DenseSet<Operation *> rotated;
   root->walk([&](LinalgOp op) {
-    if (!getContraction(op))
+    std::optional<Contraction> contraction = getContraction(op);
+    if (!contraction)
       return;
-    contractions.push_back(op);
+    contractions.push_back(*contraction);
     if (llvm::any_of(op.getDpsInputs(), isRotated))
       rotated.insert(op);
   });
   Sizes sizes;
   // Those that are no part of attention, and why.
   llvm::MapVector<Operation *, std::string> left;
-  for (LinalgOp op : contractions)
-    if (rotated.contains(op))
-      left[op];
-  for (LinalgOp values : contractions) {
-    for (OpOperand *weights : values.getDpsInputOperands()) {
+  for (const Contraction &contraction : contractions)
+    if (rotated.contains(contraction.op))
+      left[contraction.op];
+  for (const Contraction &values : contractions) {
+    for (unsigned weights : {0, 1}) {
       AttentionRaiser raiser(rewriter, values, weights, sizes, rotated);
       if (failed(raiser.raise())) {
         if (std::string *reason =

@@ -51,12 +51,21 @@ using Dims = SmallVector<Labels>;
 /// The linalg operation that makes `value` with parallel loops alone, if the
 /// result's map is a permutation.
 linalg::LinalgOp getElementwise(Value value);
+/// Sums of a number of times the product of two scalars in the body of `op`.
+struct Contraction {
+  linalg::LinalgOp op;
+  std::array<Value, 2> factors;
+  double scale = 1.0;
+};
 /// `op` as a contraction of tensors.
-linalg::LinalgOp getContraction(Operation *op);
+std::optional<Contraction> getContraction(Operation *op);
 /// What the body of `op` yields for `result`.
 Value getYielded(linalg::LinalgOp op, Value result);
 /// The input of `op` whose element `value` is, if it is one.
 OpOperand *getInput(linalg::LinalgOp op, Value value);
+/// Those that `value` in the body of `op` is computed from, the one of the most
+/// dimensions first.
+SmallVector<OpOperand *> getInputs(linalg::LinalgOp op, Value value);
 /// Whether `op` passes on its first operand in another shape.
 bool isReshape(Operation *op);
 /// The constant that `value` is, itself or in every element, through casts.
@@ -74,11 +83,13 @@ void simplifyScores(RewriterBase &rewriter, AttentionOp op);
 /// Matches attention backwards from its second product.
 class AttentionRaiser {
 public:
-  AttentionRaiser(RewriterBase &rewriter, linalg::LinalgOp values,
-                  OpOperand *weights, Sizes &sizes,
+  /// Factor `weights` of `values` is to be the softmax.
+  AttentionRaiser(RewriterBase &rewriter, const Contraction &values,
+                  unsigned weights, Sizes &sizes,
                   const DenseSet<Operation *> &rotated)
-      : rewriter(rewriter), values(values), weights(weights), knownSizes(sizes),
-        rotated(rotated) {}
+      : rewriter(rewriter), values(values.op), weights(values.factors[weights]),
+        value(values.factors[1 - weights]), valueScale(values.scale),
+        knownSizes(sizes), rotated(rotated) {}
 
   /// Replaces the second product by attention. Leaves no more than operations
   /// that nothing uses on failure.
@@ -95,12 +106,11 @@ public:
 
 private:
   enum class Kind { query, key, value, score };
-  /// An operand of attention, where it was found and as far back as a map can
-  /// follow it.
+  /// An operand of attention, as far back as a map can follow it.
   struct Operand {
     Kind kind;
-    Value value;
-    Dims dims;
+    Value value = {};
+    Dims dims = {};
     double scale = 1.0;
     bool isMapped = false;
   };
@@ -159,7 +169,11 @@ private:
   Type promote(Type type);
   LogicalResult matchProduct();
   LogicalResult checkUsers();
-  void trace(Operand &operand);
+  void trace(Operand &operand, Scalar next);
+  void addMatched(Operation *op) {
+    if (op != values)
+      matched.insert(op);
+  }
   bool isMapped(const Operand &operand) const;
 
   // The result.
@@ -173,7 +187,9 @@ private:
 
   RewriterBase &rewriter;
   linalg::LinalgOp values;
-  OpOperand *weights;
+  /// The factors in its body, and the number.
+  Value weights, value;
+  double valueScale;
   Sizes &knownSizes;
   /// The contractions that read what is rotated.
   const DenseSet<Operation *> &rotated;
@@ -190,7 +206,11 @@ private:
   /// Those that are batch and head.
   std::optional<unsigned> batch, head;
 
-  Dims weightDims, outputDims, productDims;
+  /// The loops of the second product.
+  Dims valueLoops;
+  Dims outputDims, productDims;
+  /// Where query, key and value are read.
+  std::array<Scalar, 3> factors;
   /// Query, key, value, then what enters the region.
   SmallVector<Operand> operands;
   /// The logits that enter the softmax and are dropped from its result.

@@ -224,49 +224,56 @@ bool AttentionRaiser::isMapped(const Operand &operand) const {
 
 /// Follows an operand back through what a map and a scale can stand for, at
 /// most to its rotation.
-void AttentionRaiser::trace(Operand &operand) {
-  Operand next = operand;
+void AttentionRaiser::trace(Operand &operand, Scalar next) {
+  Operand here = operand;
+  operand.value = nullptr;
   for (;;) {
-    next.isMapped = isMapped(next);
-    if (next.isMapped)
-      operand = next;
-    if (next.value.getDefiningOp<ApplyOp>())
-      return;
-    if (succeeded(
-            beforeReshape(next.value, next.dims, next.kind != Kind::query)))
+    if (!next.op) {
+      here.value = next.value;
+      here.dims = next.dims;
+      here.isMapped = isMapped(here);
+      if (here.isMapped || !operand.value)
+        operand = here;
+      if (next.value.getDefiningOp<ApplyOp>())
+        return;
+      if (succeeded(
+              beforeReshape(next.value, next.dims, here.kind != Kind::query)))
+        continue;
+      LinalgOp op = getElementwise(next.value);
+      if (!op)
+        return;
+      FailureOr<Dims> loops =
+          getLoops(op.getIndexingMapMatchingResult(cast<OpResult>(next.value)),
+                   op.getNumLoops(), next.dims, {});
+      if (failed(loops))
+        return;
+      next = {op, getYielded(op, next.value), *loops};
       continue;
-    LinalgOp op = getElementwise(next.value);
-    if (!op)
-      return;
-    Value yielded = getYielded(op, next.value);
-    FailureOr<Dims> loops =
-        getLoops(op.getIndexingMapMatchingResult(cast<OpResult>(next.value)),
-                 op.getNumLoops(), next.dims, {});
-    bool isFactor = next.kind == Kind::query || next.kind == Kind::key;
-    if (Operation *scaled = isFactor ? yielded.getDefiningOp() : nullptr;
-        isa_and_nonnull<arith::MulFOp, arith::DivFOp>(scaled)) {
-      std::optional<APFloat> factor =
-          getConstantFloat(op, scaled->getOperand(1));
-      bool isSwapped = !factor && isa<arith::MulFOp>(scaled);
-      if (isSwapped)
-        factor = getConstantFloat(op, scaled->getOperand(0));
-      if (!factor)
-        return;
-      double number = FloatAttr::getValueAsDouble(*factor);
-      next.scale = isa<arith::MulFOp>(scaled) ? next.scale * number
-                                              : next.scale / number;
-      if (!std::isfinite(next.scale))
-        return;
-      yielded = scaled->getOperand(isSwapped);
     }
-    // Narrower elements are widened as they are loaded.
-    if (auto extension = yielded.getDefiningOp<arith::ExtFOp>();
-        extension && !extension.getType().isF64() && next.kind != Kind::score)
-      yielded = extension.getIn();
-    OpOperand *input = getInput(op, yielded);
-    if (failed(loops) || !input || !isa<ShapedType>(input->get().getType()))
+    bool isFactor = here.kind == Kind::query || here.kind == Kind::key;
+    std::optional<double> number;
+    if (isFactor)
+      number = stripFactor(next.op, next.value);
+    if (number) {
+      here.scale *= *number;
+      if (!std::isfinite(here.scale))
+        return;
+      continue;
+    }
+    Operation *cast = next.value.getDefiningOp();
+    // Narrower elements are widened as they are loaded. What is rounded in the
+    // body of the product need not be.
+    if (here.kind != Kind::score && cast &&
+        cast->getBlock() == next.op.getBlock() &&
+        ((isa<arith::ExtFOp>(cast) && !next.value.getType().isF64()) ||
+         (isa<arith::TruncFOp>(cast) && !operand.value))) {
+      next.value = cast->getOperand(0);
+      continue;
+    }
+    OpOperand *input = getInput(next.op, next.value);
+    if (!input || !isa<RankedTensorType>(input->get().getType()))
       return;
-    next.dims = apply(op.getMatchingIndexingMap(input), *loops);
-    next.value = input->get();
+    next = {nullptr, input->get(),
+            apply(next.op.getMatchingIndexingMap(input), next.dims)};
   }
 }

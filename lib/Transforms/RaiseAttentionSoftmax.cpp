@@ -31,14 +31,6 @@ LinalgOp rope::getElementwise(Value value) {
   return op;
 }
 
-LinalgOp rope::getContraction(Operation *op) {
-  auto linalgOp = dyn_cast_or_null<LinalgOp>(op);
-  return linalgOp && linalgOp.hasPureTensorSemantics() &&
-                 linalg::isaContractionOpInterface(linalgOp)
-             ? linalgOp
-             : nullptr;
-}
-
 Value rope::getYielded(LinalgOp op, Value result) {
   return op.getBlock()->getTerminator()->getOperand(
       cast<OpResult>(result).getResultNumber());
@@ -50,6 +42,27 @@ OpOperand *rope::getInput(LinalgOp op, Value value) {
       argument.getArgNumber() >= op.getNumDpsInputs())
     return nullptr;
   return op.getDpsInputOperand(argument.getArgNumber());
+}
+
+SmallVector<OpOperand *> rope::getInputs(LinalgOp op, Value value) {
+  llvm::SetVector<Value> work;
+  work.insert(value);
+  SmallVector<OpOperand *> inputs;
+  for (size_t i = 0; i != work.size(); ++i) {
+    Operation *inner = work[i].getDefiningOp();
+    if (OpOperand *input = getInput(op, work[i]);
+        input && isa<RankedTensorType>(input->get().getType()))
+      inputs.push_back(input);
+    else if (inner && inner->getBlock() == op.getBlock())
+      work.insert(inner->operand_begin(), inner->operand_end());
+  }
+  auto *widest = llvm::max_element(inputs, [&](OpOperand *a, OpOperand *b) {
+    return op.getMatchingIndexingMap(a).getNumResults() <
+           op.getMatchingIndexingMap(b).getNumResults();
+  });
+  if (!inputs.empty())
+    std::swap(inputs.front(), *widest);
+  return inputs;
 }
 
 bool rope::isReshape(Operation *op) {
@@ -127,6 +140,88 @@ static bool isFilledWith(Value value,
   return constant && predicate(*constant);
 }
 
+/// The operand that a body combines with `state` to what it yields.
+static Value getCombined(Value yielded, Value state, bool isSum) {
+  Operation *combiner = stripFloatCasts(yielded).getDefiningOp();
+  Value lhs, rhs;
+  if (isSum ? isa_and_nonnull<arith::AddFOp>(combiner)
+            : isa_and_nonnull<arith::MaximumFOp, arith::MaxNumFOp>(combiner)) {
+    lhs = combiner->getOperand(0);
+    rhs = combiner->getOperand(1);
+  } else if (auto select = dyn_cast_or_null<arith::SelectOp>(combiner);
+             select && !isSum) {
+    // x > y ? x : y
+    using Predicate = arith::CmpFPredicate;
+    auto compare = select.getCondition().getDefiningOp<arith::CmpFOp>();
+    if (!compare)
+      return nullptr;
+    lhs = compare.getLhs();
+    rhs = compare.getRhs();
+    switch (compare.getPredicate()) {
+    case Predicate::OGT:
+    case Predicate::OGE:
+    case Predicate::UGT:
+    case Predicate::UGE:
+      break;
+    case Predicate::OLT:
+    case Predicate::OLE:
+    case Predicate::ULT:
+    case Predicate::ULE:
+      std::swap(lhs, rhs);
+      break;
+    default:
+      return nullptr;
+    }
+    if (select.getTrueValue() != lhs || select.getFalseValue() != rhs)
+      return nullptr;
+  } else {
+    return nullptr;
+  }
+  if (stripFloatCasts(lhs) == state)
+    std::swap(lhs, rhs);
+  return stripFloatCasts(rhs) == state && stripFloatCasts(lhs) != state
+             ? lhs
+             : Value();
+}
+
+std::optional<Contraction> rope::getContraction(Operation *op) {
+  auto linalgOp = dyn_cast_or_null<LinalgOp>(op);
+  if (!linalgOp || !linalgOp.hasPureTensorSemantics() ||
+      linalgOp.getNumDpsInits() != 1 || linalgOp.getNumReductionLoops() == 0)
+    return std::nullopt;
+  for (AffineMap map : linalgOp.getIndexingMapsArray())
+    if (!map.isProjectedPermutation(/*allowZeroInResults=*/true))
+      return std::nullopt;
+  Value state =
+      linalgOp.getMatchingBlockArgument(linalgOp.getDpsInitOperand(0));
+  Value sum = linalgOp.getBlock()->getTerminator()->getOperand(0);
+  Value product = getCombined(sum, state, /*isSum=*/true);
+  if (!product)
+    return std::nullopt;
+  Contraction result{linalgOp, {}, 1.0};
+  SmallVector<Value> work = {product};
+  unsigned count = 0;
+  while (!work.empty()) {
+    Value factor = work.pop_back_val();
+    Value value = stripFloatCasts(factor);
+    if (std::optional<double> number = stripFactor(linalgOp, value)) {
+      result.scale *= *number;
+      work.push_back(value);
+    } else if (auto inner = value.getDefiningOp<arith::MulFOp>();
+               inner && inner->getBlock() == linalgOp.getBlock()) {
+      work.push_back(inner.getRhs());
+      work.push_back(inner.getLhs());
+    } else if (count == 2) {
+      return std::nullopt;
+    } else {
+      result.factors[count++] = factor;
+    }
+  }
+  if (count != 2 || !std::isfinite(result.scale))
+    return std::nullopt;
+  return result;
+}
+
 //===----------------------------------------------------------------------===//
 // Going back
 //===----------------------------------------------------------------------===//
@@ -169,7 +264,7 @@ Operation *AttentionRaiser::step(Scalar &scalar) {
 /// there is none, `scalar` is as far back as possible then.
 Operation *AttentionRaiser::find(Scalar &scalar) {
   while (Operation *passed = step(scalar))
-    matched.insert(passed);
+    addMatched(passed);
   Operation *op = scalar.op ? scalar.value.getDefiningOp() : nullptr;
   return op && op->getBlock() == scalar.op.getBlock() ? op : nullptr;
 }
@@ -216,7 +311,8 @@ bool AttentionRaiser::isSame(Scalar a, Scalar b, unsigned depth) {
 void AttentionRaiser::findProduct(Scalar score, size_t maxOps) {
   SmallVector<Value> work;
   if (score.op)
-    llvm::append_range(work, score.op.getDpsInputs());
+    for (OpOperand *input : getInputs(score.op, score.value))
+      work.push_back(input->get());
   else
     work.push_back(score.value);
   llvm::SetVector<Operation *> seen;
@@ -225,10 +321,10 @@ void AttentionRaiser::findProduct(Scalar score, size_t maxOps) {
     Operation *op = work[i].getDefiningOp();
     if (!op || !seen.insert(op))
       continue;
-    if (LinalgOp contraction = getContraction(op)) {
+    if (getContraction(op)) {
       if (op != values &&
           (!product || (rotated.contains(op) && !rotated.contains(product))))
-        product = contraction;
+        product = cast<LinalgOp>(op);
     } else if (isReshape(op) || isa<linalg::SoftmaxOp>(op)) {
       work.push_back(op->getOperand(0));
     } else if (auto linalgOp = dyn_cast<LinalgOp>(op)) {
@@ -249,16 +345,31 @@ void AttentionRaiser::findProduct(Scalar score, size_t maxOps) {
 
 /// Names the loops of the second product.
 LogicalResult AttentionRaiser::matchValues() {
-  OpOperand *other = values.getDpsInputOperand(1 - weights->getOperandNumber());
-  AffineMap map = values.getMatchingIndexingMap(weights);
-  AffineMap otherMap = values.getMatchingIndexingMap(other);
+  auto mismatch = [&] {
+    return fail("the loops of the product with values are not those of "
+                "attention");
+  };
+  SmallVector<OpOperand *> inputs = getInputs(values, weights);
+  SmallVector<OpOperand *> others = getInputs(values, value);
   AffineMap out = values.getMatchingIndexingMap(values.getDpsInitOperand(0));
   if (!isFilledWith(values.getDpsInits()[0], isZero))
     return fail("the product with values adds to a tensor that is not zero");
-  if (values.getNumReductionLoops() != 1 || !map.isProjectedPermutation() ||
-      !otherMap.isProjectedPermutation() || !out.isProjectedPermutation())
-    return fail("the loops of the product with values are not those of "
-                "attention");
+  if (values.getNumReductionLoops() != 1 || inputs.empty() || others.empty() ||
+      !out.isProjectedPermutation())
+    return mismatch();
+  if (valueScale != 1.0)
+    return fail("the weights are multiplied by a number");
+  AffineMap map = values.getMatchingIndexingMap(inputs[0]);
+  AffineMap otherMap = values.getMatchingIndexingMap(others[0]);
+  // The others have no loops that the first does not have.
+  for (auto &[all, widest] : {std::pair(inputs, map), {others, otherMap}})
+    for (OpOperand *input : all)
+      for (AffineExpr expr : values.getMatchingIndexingMap(input).getResults())
+        if (auto dim = dyn_cast<AffineDimExpr>(expr);
+            dim && !widest.isFunctionOfDim(dim.getPosition()))
+          return mismatch();
+  if (!map.isProjectedPermutation() || !otherMap.isProjectedPermutation())
+    return mismatch();
 
   atoms.resize(kFirstOuter);
   Dims loops(values.getNumLoops());
@@ -281,9 +392,9 @@ LogicalResult AttentionRaiser::matchValues() {
   for (auto [i, expr] : llvm::enumerate(map.getResults())) {
     unsigned loop = cast<AffineDimExpr>(expr).getPosition();
     if (loops[loop].empty())
-      loops[loop] = {{makeAtom(weights->get(), i)}};
+      loops[loop] = {{makeAtom(inputs[0]->get(), i)}};
     else
-      atoms[loops[loop][0].atom] = {weights->get(), int64_t(i), {}};
+      atoms[loops[loop][0].atom] = {inputs[0]->get(), int64_t(i), {}};
   }
   unsigned channels = 0;
   for (auto [i, expr] : llvm::enumerate(otherMap.getResults())) {
@@ -291,7 +402,7 @@ LogicalResult AttentionRaiser::matchValues() {
     if (!loops[loop].empty())
       continue;
     loops[loop] = {{kValueChannel}};
-    atoms[kValueChannel] = {other->get(), int64_t(i), {}};
+    atoms[kValueChannel] = {others[0]->get(), int64_t(i), {}};
     ++channels;
   }
   // Two loops over heads: over groups of them, which have the same values, and
@@ -320,13 +431,10 @@ LogicalResult AttentionRaiser::matchValues() {
   }
   if (!hasQuery || channels != 1 || countOuter() > 2 ||
       llvm::any_of(loops, [](const Labels &labels) { return labels.empty(); }))
-    return fail("the loops of the product with values are not those of "
-                "attention");
-  weightDims = apply(map, loops);
+    return mismatch();
   outputDims = apply(out, loops);
-  operands.resize(3);
-  operands[2] = {Kind::value, other->get(), apply(otherMap, loops)};
-
+  factors[2] = {values, value, loops};
+  valueLoops = std::move(loops);
   return success();
 }
 
@@ -345,8 +453,17 @@ LogicalResult AttentionRaiser::matchProduct() {
       getLoops(out, product.getNumLoops(), productDims, {{kChannel}});
   if (failed(loops))
     return mismatch();
-  for (OpOperand *input : product.getDpsInputOperands()) {
-    AffineMap map = product.getMatchingIndexingMap(input);
+  Contraction scores = *getContraction(product);
+  for (Value factor : scores.factors) {
+    SmallVector<OpOperand *> inputs = getInputs(product, factor);
+    if (inputs.empty())
+      return mismatch();
+    AffineMap map = product.getMatchingIndexingMap(inputs[0]);
+    for (OpOperand *input : inputs)
+      for (AffineExpr expr : product.getMatchingIndexingMap(input).getResults())
+        if (auto dim = dyn_cast<AffineDimExpr>(expr);
+            dim && !map.isFunctionOfDim(dim.getPosition()))
+          return mismatch();
     if (!map.isProjectedPermutation())
       return mismatch();
     Dims dims = apply(map, *loops);
@@ -357,13 +474,10 @@ LogicalResult AttentionRaiser::matchProduct() {
       return mismatch();
     for (auto [i, labels] : llvm::enumerate(dims))
       if (labels == Labels{{kChannel}})
-        atoms[kChannel] = {input->get(), int64_t(i), {}};
-    Kind kind = has(kQuery) ? Kind::query : Kind::key;
-    operands[kind == Kind::query ? 0 : 1] = {kind, input->get(), dims};
+        atoms[kChannel] = {inputs[0]->get(), int64_t(i), {}};
+    factors[has(kKey)] = {product, factor, *loops};
   }
-  if (!operands[0].value || !operands[1].value)
-    return mismatch();
-  return success();
+  return factors[0].op && factors[1].op ? success() : mismatch();
 }
 
 /// Nothing outside needs what lies between the products.
@@ -399,7 +513,7 @@ LogicalResult AttentionRaiser::checkUsers() {
 
 /// From the weights back to what the softmax takes.
 LogicalResult AttentionRaiser::matchSoftmax(Scalar &score) {
-  score = {nullptr, weights->get(), weightDims};
+  score = {values, weights, valueLoops};
   auto mismatch = [&] {
     return fail("the second product does not read a softmax of its scores");
   };
@@ -590,7 +704,7 @@ LogicalResult AttentionRaiser::dropMaximum(Scalar &score) {
     if (succeeded(matchReduction(getOperand(difference, 1), kept,
                                  /*isSum=*/false)) &&
         std::isfinite(exponentScale * factor)) {
-      matched.insert(difference.op);
+      addMatched(difference.op);
       exponentScale *= factor;
       score = kept;
       return success();
@@ -634,50 +748,6 @@ static bool isFunctionOf(LinalgOp op, Value value, Value input) {
   return true;
 }
 
-/// The operand that a body combines with `state` to what it yields.
-static Value getCombined(Value yielded, Value state, bool isSum) {
-  Operation *combiner = stripFloatCasts(yielded).getDefiningOp();
-  Value lhs, rhs;
-  if (isSum ? isa_and_nonnull<arith::AddFOp>(combiner)
-            : isa_and_nonnull<arith::MaximumFOp, arith::MaxNumFOp>(combiner)) {
-    lhs = combiner->getOperand(0);
-    rhs = combiner->getOperand(1);
-  } else if (auto select = dyn_cast_or_null<arith::SelectOp>(combiner);
-             select && !isSum) {
-    // x > y ? x : y
-    using Predicate = arith::CmpFPredicate;
-    auto compare = select.getCondition().getDefiningOp<arith::CmpFOp>();
-    if (!compare)
-      return nullptr;
-    lhs = compare.getLhs();
-    rhs = compare.getRhs();
-    switch (compare.getPredicate()) {
-    case Predicate::OGT:
-    case Predicate::OGE:
-    case Predicate::UGT:
-    case Predicate::UGE:
-      break;
-    case Predicate::OLT:
-    case Predicate::OLE:
-    case Predicate::ULT:
-    case Predicate::ULE:
-      std::swap(lhs, rhs);
-      break;
-    default:
-      return nullptr;
-    }
-    if (select.getTrueValue() != lhs || select.getFalseValue() != rhs)
-      return nullptr;
-  } else {
-    return nullptr;
-  }
-  if (stripFloatCasts(lhs) == state)
-    std::swap(lhs, rhs);
-  return stripFloatCasts(rhs) == state && stripFloatCasts(lhs) != state
-             ? lhs
-             : Value();
-}
-
 /// Whether `value` is the sum or the maximum of `input` over keys.
 LogicalResult AttentionRaiser::matchReduction(Scalar value, const Scalar &input,
                                               bool isSum) {
@@ -699,7 +769,7 @@ LogicalResult AttentionRaiser::matchReduction(Scalar value, const Scalar &input,
          !isFunctionOf(value.op, guard->getOperand(0),
                        stripFloatCasts(guard->getOperand(*guarded)))))
       return mismatch();
-    matched.insert(value.op);
+    addMatched(value.op);
     value = getOperand(value, *guarded);
   }
   auto op = value.op ? nullptr : value.value.getDefiningOp<LinalgOp>();
