@@ -120,8 +120,8 @@ std::optional<Size> AttentionRaiser::getLabelSize(const Label &label) {
 }
 
 /// Distributes the labels of a dimension over those of `source` that it was
-/// collapsed from. `mayGroup` allows a head to be a quotient and a remainder;
-/// else it is split for all tensors.
+/// collapsed from. A head may become a quotient and a remainder, or, if not
+/// `mayGroup`, a batch and a head for all tensors.
 LogicalResult AttentionRaiser::beforeGroup(Value source,
                                            ArrayRef<int64_t> group,
                                            Labels labels, Dims &before,
@@ -142,7 +142,8 @@ LogicalResult AttentionRaiser::beforeGroup(Value source,
   }
   SmallVector<int64_t> chosen =
       labels.size() == group.size() ? llvm::to_vector(group) : wide;
-  if (labels.size() + 1 == chosen.size() && isOuter && mayGroup &&
+  if (labels.size() + 1 == chosen.size() && isOuter &&
+      (mayGroup || countOuter() == 2) &&
       !ShapedType::isDynamic(shape[chosen.back()])) {
     int64_t inner = chosen.pop_back_val();
     labels.back().group = shape[inner];

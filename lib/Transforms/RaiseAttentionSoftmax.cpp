@@ -199,26 +199,16 @@ std::optional<Contraction> rope::getContraction(Operation *op) {
   if (!product)
     return std::nullopt;
   Contraction result{linalgOp, {}, 1.0};
-  SmallVector<Value> work = {product};
-  unsigned count = 0;
-  while (!work.empty()) {
-    Value factor = work.pop_back_val();
-    Value value = stripFloatCasts(factor);
-    if (std::optional<double> number = stripFactor(linalgOp, value)) {
-      result.scale *= *number;
-      work.push_back(value);
-    } else if (auto inner = value.getDefiningOp<arith::MulFOp>();
-               inner && inner->getBlock() == linalgOp.getBlock()) {
-      work.push_back(inner.getRhs());
-      work.push_back(inner.getLhs());
-    } else if (count == 2) {
-      return std::nullopt;
-    } else {
-      result.factors[count++] = factor;
-    }
+  product = stripFloatCasts(product);
+  while (std::optional<double> number = stripFactor(linalgOp, product)) {
+    result.scale *= *number;
+    product = stripFloatCasts(product);
   }
-  if (count != 2 || !std::isfinite(result.scale))
+  auto factors = product.getDefiningOp<arith::MulFOp>();
+  if (!factors || factors->getBlock() != linalgOp.getBlock() ||
+      !std::isfinite(result.scale))
     return std::nullopt;
+  result.factors = {factors.getLhs(), factors.getRhs()};
   return result;
 }
 
@@ -405,29 +395,25 @@ LogicalResult AttentionRaiser::matchValues() {
     atoms[kValueChannel] = {others[0]->get(), int64_t(i), {}};
     ++channels;
   }
-  // Two loops over heads: over groups of them, which have the same values, and
-  // within.
+  // Of three loops, two are over heads: over groups of them and within, which
+  // have the same values.
+  SmallVector<unsigned> outer;
   for (AffineExpr expr : out.getResults()) {
     unsigned loop = cast<AffineDimExpr>(expr).getPosition();
-    unsigned atom = loops[loop].empty() ? 0 : loops[loop][0].atom;
-    if (countOuter() != 3 || atom < kFirstOuter || has(otherMap, loop))
-      continue;
-    int64_t group = values.getStaticLoopRanges()[loop];
-    unsigned outer = kQuery;
-    for (AffineExpr before : out.getResults()) {
-      if (before == expr)
-        break;
-      unsigned other = cast<AffineDimExpr>(before).getPosition();
-      if (!loops[other].empty() && loops[other][0].atom >= kFirstOuter)
-        outer = other;
+    if (!loops[loop].empty() && loops[loop][0].atom >= kFirstOuter)
+      outer.push_back(loop);
+  }
+  if (outer.size() == 3) {
+    bool isSecond = has(otherMap, outer[0]) && !has(otherMap, outer[1]);
+    unsigned heads = outer[isSecond ? 0 : 1], within = outer[isSecond ? 1 : 2];
+    int64_t group = values.getStaticLoopRanges()[within];
+    if (group > 1) {
+      unsigned atom = loops[heads][0].atom;
+      atoms[atom].factor = group;
+      atoms[loops[within][0].atom].parts = {atom};
+      loops[heads] = {{atom, group, false}};
+      loops[within] = {{atom, group, true}};
     }
-    if (group <= 1 || outer == kQuery || !has(otherMap, outer))
-      continue;
-    unsigned quotient = loops[outer][0].atom;
-    atoms[quotient].factor = group;
-    atoms[atom].parts = {quotient};
-    loops[outer] = {{quotient, group, false}};
-    loops[loop] = {{quotient, group, true}};
   }
   if (!hasQuery || channels != 1 || countOuter() > 2 ||
       llvm::any_of(loops, [](const Labels &labels) { return labels.empty(); }))
