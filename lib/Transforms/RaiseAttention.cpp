@@ -147,6 +147,20 @@ LogicalResult AttentionRaiser::build() {
 
   Location loc = values.getLoc();
   rewriter.setInsertionPoint(values);
+  if (isSingle) {
+    Operand &query = operands[0];
+    auto type = cast<RankedTensorType>(query.value.getType());
+    SmallVector<int64_t> shape(type.getShape());
+    shape.insert(shape.end() - 1, 1);
+    SmallVector<ReassociationIndices> groups;
+    for (int64_t dim : llvm::seq(type.getRank()))
+      groups.push_back({dim});
+    groups.back().push_back(type.getRank());
+    query.value = tensor::ExpandShapeOp::create(
+        rewriter, loc, RankedTensorType::get(shape, type.getElementType()),
+        query.value, groups);
+    query.dims.insert(query.dims.end() - 1, Labels{{kQuery}});
+  }
   for (Operand &operand : operands)
     if (!operand.isMapped &&
         !(succeeded(joinGroups(operand)) && operand.isMapped) &&

@@ -215,6 +215,8 @@ private:
   SmallVector<Operand> operands;
   /// The logits that enter the softmax and are dropped from its result.
   std::optional<Operand> sinks;
+  /// Whether there is one query, for which the query has no dimension.
+  bool isSingle = false;
   /// Whether the last of the weights were dropped.
   bool isSliced = false;
   /// The factor of the exponent that a power of another base than e has.

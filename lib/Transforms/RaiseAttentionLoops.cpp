@@ -212,7 +212,7 @@ bool AttentionRaiser::isMapped(const Operand &operand) const {
   }
   switch (operand.kind) {
   case Kind::query:
-    return has(kQuery) && has(kChannel);
+    return (has(kQuery) || isSingle) && has(kChannel);
   case Kind::key:
     return has(kKey) && has(kChannel);
   case Kind::value:

@@ -456,8 +456,12 @@ LogicalResult AttentionRaiser::matchProduct() {
     auto has = [&](unsigned atom) {
       return llvm::is_contained(dims, Labels{{atom}});
     };
-    if (!has(kChannel) || has(kQuery) == has(kKey))
+    // A single query may have no dimension.
+    bool isQuery =
+        has(kQuery) || (!has(kKey) && getLabelSize({kQuery}) == Size(1));
+    if (!has(kChannel) || isQuery == has(kKey))
       return mismatch();
+    isSingle |= isQuery && !has(kQuery);
     for (auto [i, labels] : llvm::enumerate(dims))
       if (labels == Labels{{kChannel}})
         atoms[kChannel] = {inputs[0]->get(), int64_t(i), {}};
