@@ -300,10 +300,13 @@ FailureOr<Value> AttentionRaiser::makeSinks() {
 LogicalResult AttentionRaiser::raise() {
   Scalar score = {values, weights, {}};
   if (failed(matchValues()) || failed(matchSoftmax(score))) {
-    // A product of what is rotated is worth a remark.
-    if (!rotated.empty())
-      findProduct({values, weights, {}}, /*maxOps=*/32);
-    if (product && !rotated.contains(product))
+    // A product of what is rotated, or with a softmax, is worth a remark.
+    findProduct({values, weights, {}}, /*maxOps=*/32);
+    if (obstacle && sawSoftmax)
+      reason = ("'" + obstacle->getName().getStringRef() +
+                "' stands between the softmax and the product with values")
+                   .str();
+    if (product && !rotated.contains(product) && !sawSoftmax)
       product = nullptr;
     return failure();
   }

@@ -215,6 +215,10 @@ private:
   SmallVector<Operand> operands;
   /// The logits that enter the softmax and are dropped from its result.
   std::optional<Operand> sinks;
+  /// Whether a softmax was seen on the way to the product.
+  bool sawSoftmax = false;
+  /// What the weights are computed by, if it is no part of a softmax.
+  Operation *obstacle = nullptr;
   /// Whether there is one query, for which the query has no dimension.
   bool isSingle = false;
   /// Whether the last of the weights were dropped.

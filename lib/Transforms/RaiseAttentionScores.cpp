@@ -116,7 +116,11 @@ FailureOr<Value> AttentionRaiser::emitTensor(Value value, const Dims &dims) {
     return emit(before, beforeDims);
   LinalgOp op = getElementwise(value);
   if (!op)
-    return failure();
+    return between.contains(value.getDefiningOp())
+               ? fail("'" + value.getDefiningOp()->getName().getStringRef() +
+                      "' between the products is no scalar operation and no "
+                      "part of the softmax")
+               : failure();
   FailureOr<Dims> loops =
       getLoops(op.getIndexingMapMatchingResult(cast<OpResult>(value)),
                op.getNumLoops(), dims, {});

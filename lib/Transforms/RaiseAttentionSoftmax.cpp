@@ -296,6 +296,32 @@ bool AttentionRaiser::isSame(Scalar a, Scalar b, unsigned depth) {
 // The products
 //===----------------------------------------------------------------------===//
 
+/// Whether `op` is the sum of a softmax.
+static bool sumsPowers(LinalgOp op) {
+  static constexpr unsigned kMaxSteps = 8;
+  if (op.getNumDpsInits() != 1 || op.getNumReductionLoops() == 0)
+    return false;
+  Value value = getCombined(
+      op.getBlock()->getTerminator()->getOperand(0),
+      op.getMatchingBlockArgument(op.getDpsInitOperand(0)), /*isSum=*/true);
+  for (unsigned i = 0; value && i != kMaxSteps; ++i) {
+    value = stripFloatCasts(value);
+    if (isa_and_nonnull<math::ExpOp, math::Exp2Op>(value.getDefiningOp()))
+      return true;
+    OpOperand *input = getInput(op, value);
+    if (!input)
+      return false;
+    value = input->get();
+    while (isReshape(value.getDefiningOp()))
+      value = value.getDefiningOp()->getOperand(0);
+    op = getElementwise(value);
+    if (!op)
+      return false;
+    value = getYielded(op, value);
+  }
+  return false;
+}
+
 /// Finds the first product behind `score`, that of what is rotated if there
 /// are several.
 void AttentionRaiser::findProduct(Scalar score, size_t maxOps) {
@@ -316,8 +342,14 @@ void AttentionRaiser::findProduct(Scalar score, size_t maxOps) {
           (!product || (rotated.contains(op) && !rotated.contains(product))))
         product = cast<LinalgOp>(op);
     } else if (isReshape(op) || isa<linalg::SoftmaxOp>(op)) {
+      sawSoftmax |= isa<linalg::SoftmaxOp>(op);
       work.push_back(op->getOperand(0));
+    } else if (isa<tensor::ExtractSliceOp>(op)) {
+      work.push_back(op->getOperand(0));
+    } else if (auto concat = dyn_cast<tensor::ConcatOp>(op)) {
+      llvm::append_range(work, concat.getInputs());
     } else if (auto linalgOp = dyn_cast<LinalgOp>(op)) {
+      sawSoftmax |= sumsPowers(linalgOp);
       llvm::append_range(work, linalgOp.getDpsInputs());
     }
   }
@@ -524,6 +556,7 @@ LogicalResult AttentionRaiser::matchSoftmax(Scalar &score) {
         score = getOperand(score, isTrue ? 2 : 1);
         continue;
       }
+      obstacle = op;
       if (!isa<arith::DivFOp, arith::MulFOp>(op))
         return mismatch();
       Scalar weight = score;
@@ -669,6 +702,7 @@ LogicalResult AttentionRaiser::matchQuotient(const Scalar &weight,
   Operation *exponential = find(above);
   if (!isa_and_nonnull<math::ExpOp, math::Exp2Op>(exponential))
     return mismatch();
+  obstacle = nullptr;
   if (isa<math::Exp2Op>(exponential))
     exponentScale = llvm::numbers::ln2;
   if (failed(matchReduction(below, above, /*isSum=*/true)))
@@ -768,7 +802,8 @@ LogicalResult AttentionRaiser::matchReduction(Scalar value, const Scalar &input,
   OpOperand *init =
       op.getDpsInitOperand(cast<OpResult>(value.value).getResultNumber());
   if (!isFilledWith(init->get(), isSum ? isZero : isLowest))
-    return mismatch();
+    return isSum ? fail("the sum of the softmax does not start from zero")
+                 : mismatch();
   FailureOr<Dims> loops = getLoops(op.getMatchingIndexingMap(init),
                                    op.getNumLoops(), value.dims, {{kKey}});
   Value reduced = getCombined(getYielded(op, value.value),
