@@ -319,7 +319,8 @@ LogicalResult AttentionRaiser::raise() {
   for (Value factor : {scores.factors[0], scores.factors[1], value})
     if (factor.getType().isF64())
       scoreType = rewriter.getF64Type();
-  operands = {{Kind::query}, {Kind::key}, {Kind::value}};
+  for (Kind kind : {Kind::query, Kind::key, Kind::value})
+    operands.emplace_back().kind = kind;
   scratch.addArgument(scoreType, values.getLoc());
   builder.setInsertionPointToEnd(&scratch);
   FailureOr<Value> emitted = emitScalar(score);

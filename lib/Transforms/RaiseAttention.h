@@ -109,8 +109,8 @@ private:
   /// An operand of attention, as far back as a map can follow it.
   struct Operand {
     Kind kind;
-    Value value = {};
-    Dims dims = {};
+    Value value;
+    Dims dims;
     double scale = 1.0;
     bool isMapped = false;
   };
