@@ -35,6 +35,30 @@ bool rope::areRotatedAlike(ApplyOp first, ApplyOp second) {
          getStride(first) == getStride(second);
 }
 
+Operation *rope::matchUnary(Operation *op) {
+  if (OpTrait::hasElementwiseMappableTraits(op))
+    return op->getNumOperands() == 1 && op->getNumResults() == 1 &&
+                   isa<RankedTensorType>(op->getOperand(0).getType())
+               ? op
+               : nullptr;
+  auto generic = dyn_cast<linalg::GenericOp>(op);
+  if (!generic || generic.getNumDpsInputs() != 1 ||
+      generic->getNumResults() != 1 ||
+      generic.getNumParallelLoops() != generic.getNumLoops() ||
+      !llvm::all_of(generic.getIndexingMapsArray(),
+                    [](AffineMap map) { return map.isIdentity(); }) ||
+      !llvm::hasNItems(*generic.getBlock(), 2))
+    return nullptr;
+  Operation &scalar = generic.getBlock()->front();
+  if (scalar.getNumOperands() != 1 || scalar.getNumResults() != 1 ||
+      scalar.getOperand(0) != generic.getBlock()->getArgument(0) ||
+      generic.getBlock()->getTerminator()->getOperand(0) !=
+          scalar.getResult(0) ||
+      !isa<RankedTensorType>(generic.getDpsInputOperand(0)->get().getType()))
+    return nullptr;
+  return &scalar;
+}
+
 static Movement matchReshape(ArrayRef<ReassociationIndices> groups,
                              ShapedType large, bool expands) {
   Movement movement;

@@ -93,22 +93,8 @@ struct CancelInverse : OpRewritePattern<ApplyOp> {
 /// The tensor that `op` casts element by element with a `CastOp`, or null.
 template <typename CastOp>
 Value matchCast(Operation *op) {
-  if (auto cast = dyn_cast_or_null<CastOp>(op))
-    return isa<RankedTensorType>(cast.getIn().getType()) ? cast.getIn()
-                                                         : Value();
-  auto generic = dyn_cast_or_null<linalg::GenericOp>(op);
-  if (!generic || generic.getNumDpsInputs() != 1 ||
-      generic->getNumResults() != 1 ||
-      generic.getNumParallelLoops() != generic.getNumLoops() ||
-      !llvm::all_of(generic.getIndexingMapsArray(),
-                    [](AffineMap map) { return map.isIdentity(); }) ||
-      !llvm::hasNItems(*generic.getBlock(), 2))
-    return nullptr;
-  auto cast = dyn_cast<CastOp>(generic.getBlock()->front());
-  if (!cast || cast.getIn() != generic.getBlock()->getArgument(0) ||
-      generic.getBlock()->getTerminator()->getOperand(0) != cast.getResult())
-    return nullptr;
-  return generic.getDpsInputOperand(0)->get();
+  Operation *cast = op ? matchUnary(op) : nullptr;
+  return isa_and_nonnull<CastOp>(cast) ? op->getOperand(0) : Value();
 }
 
 /// Pattern (apply_f4): a rotation of what is extended.

@@ -25,6 +25,10 @@ TableOp tableLike(ImplicitLocOpBuilder &b, TableOp like, Value positions,
 /// Patterns of the tables that rotations leave.
 void populateSimplifyTablePatterns(RewritePatternSet &patterns);
 
+/// Makes tables of the same positions in other spellings from the same tensor,
+/// where rotations alone use them (simplify_8).
+void unifyPositions(RewriterBase &rewriter, ArrayRef<TableOp> tables);
+
 } // namespace mlir::rope
 
 #endif // ROPE_LIB_TRANSFORMS_SIMPLIFY_H

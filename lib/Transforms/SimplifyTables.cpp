@@ -208,6 +208,50 @@ private:
 };
 } // namespace
 
+/// Moves tables, and what makes their operands, as far to the front of their
+/// blocks as what else these are made of permits.
+static void moveToFront(RewriterBase &rewriter, Block *block,
+                        ArrayRef<TableOp> tables) {
+  BackwardSliceOptions options;
+  options.omitBlockArguments = true;
+  // Tables have the sizes of what they are made of, known or not.
+  options.filter = [&](Operation *maker) {
+    return maker->getBlock() == block && maker->getNumRegions() == 0 &&
+           (isPure(maker) || isa<TableOp>(maker));
+  };
+  options.inclusive = true;
+  SetVector<Operation *> moved;
+  for (TableOp table : tables)
+    (void)getBackwardSlice(table.getOperation(), &moved, options);
+  SmallVector<Operation *> order = moved.takeVector();
+  llvm::sort(order,
+             [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
+  llvm::SmallPtrSet<Operation *, 16> isMoved(order.begin(), order.end());
+  for (Operation *op : order) {
+    Operation *point = &block->front();
+    for (Value operand : op->getOperands())
+      if (Operation *maker = operand.getDefiningOp();
+          maker && maker->getBlock() == block && !maker->isBeforeInBlock(point))
+        point = maker->getNextNode();
+    // In the order in which they are, behind constants, which rewriters put in
+    // front of everything.
+    while (point != op && (isMoved.contains(point) ||
+                           point->hasTrait<OpTrait::ConstantLike>()))
+      point = point->getNextNode();
+    if (point != op)
+      rewriter.moveOpBefore(op, point);
+  }
+}
+
+static SmallVector<TableOp> findTables(Operation *root) {
+  SmallVector<TableOp> tables;
+  root->walk([&](TableOp table) {
+    if (!table.getResults().empty())
+      tables.push_back(table);
+  });
+  return tables;
+}
+
 void rope::shareTables(RewriterBase &rewriter, Operation *root) {
   SmallVector<Operation *> frequencies;
   root->walk([&](Operation *op) {
@@ -218,16 +262,15 @@ void rope::shareTables(RewriterBase &rewriter, Operation *root) {
     hoist(rewriter, op, [](Operation *) { return true; });
   ReportShared listener;
   IRRewriter reporting(rewriter.getContext(), &listener);
-  DominanceInfo dominance(root);
-  eliminateCommonSubExpressions(reporting, dominance, root);
+  auto shareEqual = [&] {
+    DominanceInfo dominance(root);
+    eliminateCommonSubExpressions(reporting, dominance, root);
+  };
+  shareEqual();
+  unifyPositions(rewriter, findTables(root));
+  shareEqual();
 
-  SmallVector<TableOp> tables;
-  root->walk([&](TableOp table) {
-    if (!table.getResults().empty())
-      tables.push_back(table);
-  });
-  if (tables.empty())
-    return;
+  SmallVector<TableOp> tables = findTables(root);
   for (TableOp &table : tables)
     table = detach(rewriter, table);
   for (TableOp table : tables)
@@ -242,8 +285,12 @@ void rope::shareTables(RewriterBase &rewriter, Operation *root) {
                !branch->isAncestor(other->getParentRegion());
       });
     });
-  DominanceInfo after(root);
-  eliminateCommonSubExpressions(reporting, after, root);
+  shareEqual();
+  llvm::MapVector<Block *, SmallVector<TableOp>> blocks;
+  for (TableOp table : findTables(root))
+    blocks[table->getBlock()].push_back(table);
+  for (auto &[block, tables] : blocks)
+    moveToFront(rewriter, block, tables);
 }
 
 //===----------------------------------------------------------------------===//

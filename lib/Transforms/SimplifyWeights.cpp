@@ -249,8 +249,9 @@ static std::optional<Sum> findSum(ApplyOp apply) {
     OpOperand *init = linalgOp.getDpsInitOperand(0);
     std::optional<int64_t> resultDim =
         findDim(linalgOp.getMatchingIndexingMap(init), loop.getPosition());
+    // A sum of products, which may be added in any order.
     if (!resultDim)
-      return linalgOp.getNumDpsInputs() == 2
+      return linalg::isaContractionOpInterface(linalgOp)
                  ? std::optional<Sum>({use, loop.getPosition()})
                  : std::nullopt;
     // Each channel for itself, and alike.

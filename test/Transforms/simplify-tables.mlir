@@ -8,7 +8,7 @@
 // CHECK-SAME: %[[X:[a-z0-9]+]]: tensor<2x?x8xf32>, %[[P:[a-z0-9]+]]: tensor<2x?xi32>, %[[N:[a-z0-9]+]]: index, %[[O:[a-z0-9]+]]: index
 // CHECK-DAG: %[[XS:.*]] = tensor.extract_slice %[[X]][1, %[[O]], 0] [1, %[[N]], 8] [1, 1, 1] : tensor<2x?x8xf32> to tensor<?x8xf32>
 // CHECK-DAG: %[[PS:.*]] = tensor.extract_slice %[[P]][1, %[[O]]] [1, %[[N]]] [1, 1] : tensor<2x?xi32> to tensor<?xi32>
-// CHECK: %[[COS:.*]], %[[SIN:.*]] = rope.table ins(%[[PS]], {{.*}} outs({{.*}} : tensor<?x4xf32>, tensor<?x4xf32>) {precision = #rope.precision<f32>}
+// CHECK-DAG: %[[COS:.*]], %[[SIN:.*]] = rope.table ins(%[[PS]], {{.*}} outs({{.*}} : tensor<?x4xf32>, tensor<?x4xf32>) {precision = #rope.precision<f32>}
 // CHECK: rope.apply ins(%[[XS]], %[[COS]], %[[SIN]] :
 // CHECK-NOT: rope.table
 // REMARK-DAG: Function=sliced | {{.*}}table made for fewer positions
@@ -211,10 +211,10 @@ func.func @angles(%x: tensor<4x2x8xf32>, %p: tensor<4xi64>, %n: tensor<i64>, %f:
 
 // CHECK-LABEL: @shift_left(
 // CHECK: %[[S7:.*]] = arith.addi
+// CHECK: rope.table ins(%[[S7]],
 // CHECK: %[[S8:.*]] = arith.addi
 // CHECK: %[[SE:.*]] = arith.addi
 // CHECK: %[[S32:.*]] = arith.addi
-// CHECK: rope.table ins(%[[S7]],
 // CHECK: rotate_query(%[[S7]], {{.*}} rotate_key(%[[S8]],
 // CHECK: rotate_query(%cos, {{.*}} rotate_key(%arg1,
 // CHECK: rotate_query(%[[S7]], {{.*}} rotate_key(%[[S7]], {{.*}}precision = f32
@@ -259,4 +259,88 @@ func.func @stored(%x: tensor<4x2x8xf32>, %p: tensor<4xi64>, %f: tensor<4xf64>) -
   %b = rope.apply ins(%x, %c, %t : tensor<4x2x8xf32>, tensor<4x4xf32>, tensor<4x4xf32>) outs(%x : tensor<4x2x8xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
   %r = rope.attention {indexing_maps = [#q, #k, #v, #o]} ins(%a, %b, %x : tensor<4x2x8xf32>, tensor<4x2x8xf32>, tensor<4x2x8xf32>) outs(%i : tensor<4x2x8xf32>)
   return %r, %b : tensor<4x2x8xf32>, tensor<4x2x8xf32>
+}
+
+// -----
+
+// (simplify_8) Positions that are reshaped, extended, repeated and transposed,
+// in a branch as well: one table in front of everything. One that is returned
+// stays.
+
+// CHECK-LABEL: @spelled(
+// CHECK-SAME: %[[P:[a-z0-9]+]]: tensor<1x?xi32>
+// CHECK: %[[F:.*]] = rope.frequencies
+// CHECK: %[[PS:.*]] = tensor.collapse_shape %[[P]] {{\[}}[0, 1]] : tensor<1x?xi32> into tensor<?xi32>
+// CHECK: %[[COS:.*]], %[[SIN:.*]] = rope.table ins(%[[PS]], %[[F]] : {{.*}} outs({{.*}} : tensor<?x4xf32>, tensor<?x4xf32>)
+// CHECK: call @effect
+// CHECK-NOT: rope.table
+// CHECK: rope.apply ins(%{{.*}}, %[[COS]], %[[SIN]] : tensor<3x?x8xf32>, {{.*}} position_dims = array<i64: 1>
+// CHECK: rope.apply ins(%{{.*}}, %[[COS]], %[[SIN]] : tensor<1x2x?x8xf32>, {{.*}} position_dims = array<i64: 2>
+// CHECK: scf.if
+// CHECK: rope.apply ins(%{{.*}}, %[[COS]], %[[SIN]] : tensor<?x3x8xf32>, {{.*}} position_dims = array<i64: 0>
+// CHECK: return
+// REMARK-DAG: Function=spelled | {{.*}}table made for positions that another has
+func.func private @effect()
+func.func @spelled(%x: tensor<3x?x8xf32>, %x1: tensor<1x2x?x8xf32>, %xt: tensor<?x3x8xf32>, %p: tensor<1x?xi32>, %n: index, %b: i1)
+    -> (tensor<3x?x8xf32>, tensor<1x2x?x8xf32>, tensor<?x3x8xf32>) {
+  func.call @effect() : () -> ()
+  %f = rope.frequencies base(1.0e+04) : tensor<4xf64>
+  %e = tensor.empty(%n) : tensor<3x?x4xf32>
+  %e1 = tensor.empty(%n) : tensor<1x?x4xf32>
+  %et = tensor.empty(%n) : tensor<?x3x4xf32>
+  %i = tensor.empty(%n) : tensor<3x?x8xf32>
+  %i1 = tensor.empty(%n) : tensor<1x2x?x8xf32>
+  %it = tensor.empty(%n) : tensor<?x3x8xf32>
+  %p0 = tensor.collapse_shape %p [[0, 1]] : tensor<1x?xi32> into tensor<?xi32>
+  %w = arith.extsi %p0 : tensor<?xi32> to tensor<?xi64>
+  %eb = tensor.empty(%n) : tensor<3x?xi64>
+  %pb = linalg.broadcast ins(%w : tensor<?xi64>) outs(%eb : tensor<3x?xi64>) dimensions = [0]
+  %c0, %s0 = rope.table ins(%pb, %f : tensor<3x?xi64>, tensor<4xf64>) outs(%e, %e : tensor<3x?x4xf32>, tensor<3x?x4xf32>)
+  %y0 = rope.apply ins(%x, %c0, %s0 : tensor<3x?x8xf32>, tensor<3x?x4xf32>, tensor<3x?x4xf32>) outs(%i : tensor<3x?x8xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0, 1>}
+  %c1, %s1 = rope.table ins(%p, %f : tensor<1x?xi32>, tensor<4xf64>) outs(%e1, %e1 : tensor<1x?x4xf32>, tensor<1x?x4xf32>)
+  %y1 = rope.apply ins(%x1, %c1, %s1 : tensor<1x2x?x8xf32>, tensor<1x?x4xf32>, tensor<1x?x4xf32>) outs(%i1 : tensor<1x2x?x8xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0, 2>}
+  %y2 = scf.if %b -> tensor<?x3x8xf32> {
+    %ept = tensor.empty(%n) : tensor<?x3xi64>
+    %pt = linalg.transpose ins(%pb : tensor<3x?xi64>) outs(%ept : tensor<?x3xi64>) permutation = [1, 0]
+    %c2, %s2 = rope.table ins(%pt, %f : tensor<?x3xi64>, tensor<4xf64>) outs(%et, %et : tensor<?x3x4xf32>, tensor<?x3x4xf32>)
+    %y = rope.apply ins(%xt, %c2, %s2 : tensor<?x3x8xf32>, tensor<?x3x4xf32>, tensor<?x3x4xf32>) outs(%it : tensor<?x3x8xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0, 1>}
+    scf.yield %y : tensor<?x3x8xf32>
+  } else {
+    scf.yield %xt : tensor<?x3x8xf32>
+  }
+  return %y0, %y1, %y2 : tensor<3x?x8xf32>, tensor<1x2x?x8xf32>, tensor<?x3x8xf32>
+}
+
+// A table that is returned; positions that are truncated, extended without sign,
+// or merged; of axes: left.
+
+// CHECK-LABEL: @spelled_left(
+// CHECK-COUNT-6: rope.table
+// CHECK: return
+func.func @spelled_left(%x: tensor<6x8xf32>, %p: tensor<2x3xi32>, %q: tensor<3x1xi32>)
+    -> (tensor<2x3x4xf32>, tensor<6x8xf32>, tensor<6x8xf32>, tensor<6x8xf32>, tensor<3x8xf32>, tensor<3x8xf32>) {
+  %f = rope.frequencies base(1.0e+04) : tensor<4xf64>
+  %e = tensor.empty() : tensor<6x4xf32>
+  %e2 = tensor.empty() : tensor<2x3x4xf32>
+  %e3 = tensor.empty() : tensor<3x4xf32>
+  %i = tensor.empty() : tensor<6x8xf32>
+  %i3 = tensor.empty() : tensor<3x8xf32>
+  %c0, %s0 = rope.table ins(%p, %f : tensor<2x3xi32>, tensor<4xf64>) outs(%e2, %e2 : tensor<2x3x4xf32>, tensor<2x3x4xf32>)
+  %m = tensor.collapse_shape %p [[0, 1]] : tensor<2x3xi32> into tensor<6xi32>
+  %c1, %s1 = rope.table ins(%m, %f : tensor<6xi32>, tensor<4xf64>) outs(%e, %e : tensor<6x4xf32>, tensor<6x4xf32>)
+  %y1 = rope.apply ins(%x, %c1, %s1 : tensor<6x8xf32>, tensor<6x4xf32>, tensor<6x4xf32>) outs(%i : tensor<6x8xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  %t = arith.trunci %m : tensor<6xi32> to tensor<6xi8>
+  %c2, %s2 = rope.table ins(%t, %f : tensor<6xi8>, tensor<4xf64>) outs(%e, %e : tensor<6x4xf32>, tensor<6x4xf32>)
+  %y2 = rope.apply ins(%x, %c2, %s2 : tensor<6x8xf32>, tensor<6x4xf32>, tensor<6x4xf32>) outs(%i : tensor<6x8xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  %u = arith.extui %m : tensor<6xi32> to tensor<6xi64>
+  %c3, %s3 = rope.table ins(%u, %f : tensor<6xi64>, tensor<4xf64>) outs(%e, %e : tensor<6x4xf32>, tensor<6x4xf32>)
+  %y3 = rope.apply ins(%x, %c3, %s3 : tensor<6x8xf32>, tensor<6x4xf32>, tensor<6x4xf32>) outs(%i : tensor<6x8xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  %x3 = tensor.extract_slice %x[0, 0] [3, 8] [1, 1] : tensor<6x8xf32> to tensor<3x8xf32>
+  %r = tensor.collapse_shape %q [[0, 1]] : tensor<3x1xi32> into tensor<3xi32>
+  %c4, %s4 = rope.table ins(%r, %f : tensor<3xi32>, tensor<4xf64>) outs(%e3, %e3 : tensor<3x4xf32>, tensor<3x4xf32>)
+  %y4 = rope.apply ins(%x3, %c4, %s4 : tensor<3x8xf32>, tensor<3x4xf32>, tensor<3x4xf32>) outs(%i3 : tensor<3x8xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  %a = tensor.expand_shape %r [[0, 1]] output_shape [1, 3] : tensor<3xi32> into tensor<1x3xi32>
+  %c5, %s5 = rope.table ins(%a, %f : tensor<1x3xi32>, tensor<4xf64>) outs(%e3, %e3 : tensor<3x4xf32>, tensor<3x4xf32>) {axes = array<i64: 0, 0, 0, 0>}
+  %y5 = rope.apply ins(%x3, %c5, %s5 : tensor<3x8xf32>, tensor<3x4xf32>, tensor<3x4xf32>) outs(%i3 : tensor<3x8xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
+  return %c0, %y1, %y2, %y3, %y4, %y5 : tensor<2x3x4xf32>, tensor<6x8xf32>, tensor<6x8xf32>, tensor<6x8xf32>, tensor<3x8xf32>, tensor<3x8xf32>
 }

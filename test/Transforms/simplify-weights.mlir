@@ -164,3 +164,32 @@ func.func @one_alone(%x: tensor<3x1xf32>, %v: tensor<3x4xf32>, %c: tensor<3x2xf3
   %r = rope.attention {indexing_maps = [#aq, #ak, #av, #ao]} ins(%rq, %v, %v : tensor<3x4xf32>, tensor<3x4xf32>, tensor<3x4xf32>) outs(%e : tensor<3x4xf32>)
   return %r : tensor<3x4xf32>
 }
+
+// A sum whose order matters.
+
+#xq = affine_map<(i, j, d) -> (i, d)>
+#xk = affine_map<(i, j, d) -> (j, d)>
+#xs = affine_map<(i, j, d) -> (i, j)>
+
+// CHECK-LABEL: @ordered(
+// CHECK-COUNT-2: rope.apply {{.*}} {pairing = #rope.pairing<interleaved>
+// REMARK-DAG: Function=ordered | {{.*}}interleaved, and used otherwise than by a product of queries and keys
+func.func @ordered(%x: tensor<3x1xf32>, %c: tensor<3x2xf32>, %s: tensor<3x2xf32>) -> tensor<3x3xf32> {
+  %z = arith.constant dense<0.0> : tensor<3x4xf32>
+  %zs = arith.constant dense<0.0> : tensor<3x3xf32>
+  %e = tensor.empty() : tensor<3x4xf32>
+  %w = arith.constant dense<[[0., 1., 2., 3.]]> : tensor<1x4xf32>
+  %u = arith.constant dense<[[4., 5., 6., 7.]]> : tensor<1x4xf32>
+  %q = linalg.matmul ins(%x, %w : tensor<3x1xf32>, tensor<1x4xf32>) outs(%z : tensor<3x4xf32>) -> tensor<3x4xf32>
+  %k = linalg.matmul ins(%x, %u : tensor<3x1xf32>, tensor<1x4xf32>) outs(%z : tensor<3x4xf32>) -> tensor<3x4xf32>
+  %rq = rope.apply ins(%q, %c, %s : tensor<3x4xf32>, tensor<3x2xf32>, tensor<3x2xf32>) outs(%e : tensor<3x4xf32>) {pairing = #rope.pairing<interleaved>, position_dims = array<i64: 0>}
+  %rk = rope.apply ins(%k, %c, %s : tensor<3x4xf32>, tensor<3x2xf32>, tensor<3x2xf32>) outs(%e : tensor<3x4xf32>) {pairing = #rope.pairing<interleaved>, position_dims = array<i64: 0>}
+  %r = linalg.generic {indexing_maps = [#xq, #xk, #xs], iterator_types = ["parallel", "parallel", "reduction"]} ins(%rq, %rk : tensor<3x4xf32>, tensor<3x4xf32>) outs(%zs : tensor<3x3xf32>) {
+  ^bb0(%a: f32, %b: f32, %sum: f32):
+    %p = arith.mulf %a, %b : f32
+    %twice = arith.addf %sum, %sum : f32
+    %next = arith.addf %twice, %p : f32
+    linalg.yield %next : f32
+  } -> tensor<3x3xf32>
+  return %r : tensor<3x3xf32>
+}

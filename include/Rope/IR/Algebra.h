@@ -23,6 +23,10 @@ inline TableOp findTable(ApplyOp op) {
 /// tables along the same dimensions. Both have as many pairs.
 bool areRotatedAlike(ApplyOp first, ApplyOp second);
 
+/// The operation of one scalar that `op` does to each element of its only
+/// input, a tensor: itself, or that in the body of a linalg.generic. Or null.
+Operation *matchUnary(Operation *op);
+
 /// A tensor operation that only moves elements.
 struct Movement {
   Value source;

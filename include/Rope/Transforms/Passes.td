@@ -308,22 +308,27 @@ def Simplify : Pass<"rope-simplify"> {
     - (simplify_5) Equal tables and frequencies are one, across layers and
       heads, whatever their destinations hold, which is not read. For that they
       move out of loops, and tables also out of branches if an equal one is made
-      elsewhere, as far as what they are made of is known outside. Tables of
-      another magnitude, precision, type or position are not equal.
+      elsewhere, as far as what they are made of is known outside, and to the
+      front of their block. Tables of another magnitude, precision, type or
+      position are not equal.
     - (simplify_6) An integer of 64 bits that is added to all positions of
       queries and keys alike is dropped where the rotated queries and keys meet
       only each other in `rope.attention`, pairs and direction are the same, and
       so are frequencies and axes. Precision is `exact`: in f32, angles and with
       them scores would change. Magnitudes may differ, since they factor out.
-
     - (simplify_7) An interleaved rotation becomes a half-split one where constant
       weights, and biases, make what it rotates: their channels are put in the
       order of halves. Between them and the rotation may stand a contraction,
       reshapes, and what treats all channels alike, each of a single use. A
       rotation that reads interleaved and writes halves needs nothing else.
       Others need that queries and keys are both rotated so, in the same pairs,
-      and used by nothing but their product, which then adds the same products
-      in another order.
+      and used by nothing but their product, a contraction or `rope.attention`,
+      which then adds the same products in another order. A constant that is
+      used otherwise as well stays, beside a permuted one of the same size.
+    - (simplify_8) Tables of one tensor of positions in several spellings become
+      equal: integers that are extended with their sign, repeated, transposed,
+      or have dimensions of size one. All that use such a table are rotations,
+      which follow fewer dimensions then; positions have no axes.
 
     A table that one `rope.attention` alone reads is not stored where making it
     as it is used is cheaper: `rope-fuse-attention` folds it. A remark says what
