@@ -168,6 +168,29 @@ static void hoist(RewriterBase &rewriter, Operation *op,
       return;
 }
 
+/// Whether rotations can do with all that is known of the sizes that `table`
+/// makes: what its type leaves open might contradict them.
+static bool fitsRotations(TableOp table) {
+  SmallVector<int64_t> shape(
+      cast<RankedTensorType>(table.getPositions().getType()).getShape());
+  if (table.getAxes())
+    shape.erase(shape.begin());
+  shape.push_back(
+      cast<RankedTensorType>(table.getFrequencies().getType()).getDimSize(0));
+  return llvm::all_of(table->getUsers(), [&](Operation *user) {
+    auto apply = dyn_cast<ApplyOp>(user);
+    if (!apply || (!llvm::is_contained(table->getResults(), apply.getCos()) &&
+                   !llvm::is_contained(table->getResults(), apply.getSin())))
+      return true;
+    return llvm::all_of(
+        ValueRange{apply.getX(), apply.getInit()}, [&](Value x) {
+          return canRotateLike(apply, cast<ShapedType>(x.getType()).getShape(),
+                               shape, apply.getPositionDims(),
+                               apply.getOffset());
+        });
+  });
+}
+
 /// Gives `table` destinations of the sizes that it makes, which are not read,
 /// so that it may be made anywhere and equals others.
 static TableOp detach(RewriterBase &rewriter, TableOp table) {
@@ -272,7 +295,8 @@ void rope::shareTables(RewriterBase &rewriter, Operation *root) {
 
   SmallVector<TableOp> tables = findTables(root);
   for (TableOp &table : tables)
-    table = detach(rewriter, table);
+    if (fitsRotations(table))
+      table = detach(rewriter, table);
   for (TableOp table : tables)
     hoist(rewriter, table, [&](Operation *parent) {
       if (isa<LoopLikeOpInterface>(parent))

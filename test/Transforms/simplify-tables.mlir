@@ -344,3 +344,17 @@ func.func @spelled_left(%x: tensor<6x8xf32>, %p: tensor<2x3xi32>, %q: tensor<3x1
   %y5 = rope.apply ins(%x3, %c5, %s5 : tensor<3x8xf32>, tensor<3x4xf32>, tensor<3x4xf32>) outs(%i3 : tensor<3x8xf32>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>}
   return %c0, %y1, %y2, %y3, %y4, %y5 : tensor<2x3x4xf32>, tensor<6x8xf32>, tensor<6x8xf32>, tensor<6x8xf32>, tensor<3x8xf32>, tensor<3x8xf32>
 }
+
+// -----
+
+// Frequencies of more pairs than x has, which the table's type does not say:
+// left.
+
+// CHECK-LABEL: @contradiction(
+// CHECK: rope.table {{.*}} outs(%{{.*}} : tensor<8x?xf64>, tensor<8x?xf64>)
+// CHECK: rope.apply
+func.func @contradiction(%x: tensor<8x1xf64>, %f: tensor<3xf64>, %p: tensor<?xi64>, %t: tensor<8x?xf64>, %o: tensor<8x1xf64>) -> tensor<8x1xf64> {
+  %c, %s = rope.table ins(%p, %f : tensor<?xi64>, tensor<3xf64>) outs(%t, %t : tensor<8x?xf64>, tensor<8x?xf64>)
+  %y = rope.apply ins(%x, %c, %s : tensor<8x1xf64>, tensor<8x?xf64>, tensor<8x?xf64>) outs(%o : tensor<8x1xf64>) {pairing = #rope.pairing<half>, position_dims = array<i64: 0>, offset = 1 : i64}
+  return %y : tensor<8x1xf64>
+}
