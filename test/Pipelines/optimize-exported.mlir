@@ -10,10 +10,10 @@
 // Queries, keys and values are slices of one product.
 // RUN: rope-opt %test_root/exports/hf_gpt_neox_partial.mlir --rope-optimize | FileCheck %s --check-prefix=NEOX %{none}
 // NEOX-LABEL: func.func @main(
-// NEOX-COUNT-3: tensor.extract_slice {{.*}} : tensor<?x2x?x96xf32> to tensor<?x2x?x32xf32>
 // NEOX: %[[F:.*]] = rope.frequencies values({{.*}}) : tensor<4xf64>
 // NEOX: %[[COS:.*]], %[[SIN:.*]] = rope.table ins(%arg1, %[[F]] : tensor<?x?xi64>, tensor<4xf64>)
 // NEOX-SAME: precision = #rope.precision<f32>
+// NEOX-COUNT-3: tensor.extract_slice {{.*}} : tensor<?x2x?x96xf32> to tensor<?x2x?x32xf32>
 // NEOX: rope.attention
 // NEOX-SAME: rotate_query(%[[COS]], %[[SIN]] : tensor<?x?x4xf32>, tensor<?x?x4xf32>) by <pairing = half, position_dims = [0, 2]>
 // NEOX-SAME: rotate_key(%[[COS]], %[[SIN]] : tensor<?x?x4xf32>, tensor<?x?x4xf32>) by <pairing = half, position_dims = [0, 2]>
@@ -45,11 +45,11 @@
 // GEMMA-LABEL: func.func @main(
 // GEMMA: %[[F:.*]] = rope.frequencies values(dense<[1.000000e+00,
 // GEMMA: %[[COS:.*]], %[[SIN:.*]] = rope.table ins(%arg1, %[[F]] : tensor<?x?xi64>, tensor<8xf64>)
+// GEMMA: %[[SCALED:.*]] = rope.frequencies values(dense<[1.250000e-01,
+// GEMMA: %[[COS2:.*]], %[[SIN2:.*]] = rope.table ins(%arg1, %[[SCALED]] : tensor<?x?xi64>, tensor<8xf64>)
 // GEMMA: rope.attention
 // GEMMA-SAME: rotate_query(%[[COS]], %[[SIN]] :
 // GEMMA-SAME: rotate_key(%[[COS]], %[[SIN]] :
-// GEMMA: %[[SCALED:.*]] = rope.frequencies values(dense<[1.250000e-01,
-// GEMMA: %[[COS2:.*]], %[[SIN2:.*]] = rope.table ins(%arg1, %[[SCALED]] : tensor<?x?xi64>, tensor<8xf64>)
 // GEMMA: rope.attention
 // GEMMA-SAME: rotate_query(%[[COS2]], %[[SIN2]] :
 // GEMMA-SAME: rotate_key(%[[COS2]], %[[SIN2]] :

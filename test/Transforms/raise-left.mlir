@@ -264,3 +264,23 @@ func.func @quiet(%x: tensor<0x4xf32>, %y: tensor<?xf32>, %z: tensor<f32>) -> (te
   %f = arith.addf %e, %e : tensor<f32>
   return %b, %d, %f : tensor<0x4xf32>, tensor<?xf32>, tensor<f32>
 }
+
+// -----
+
+// An operation for its effects alone has no elements.
+
+// CHECK-LABEL: @effects(
+// CHECK-NOT: rope.apply
+#id = affine_map<(i) -> (i)>
+func.func @effects(%x: tensor<8xf32>, %y: tensor<8xf32>) {
+  linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]} ins(%x, %y : tensor<8xf32>, tensor<8xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %p = arith.mulf %a, %b : f32
+    %q = arith.mulf %b, %b : f32
+    %s = arith.addf %p, %q : f32
+    %c = arith.cmpf olt, %s, %a : f32
+    cf.assert %c, "too large"
+    linalg.yield
+  }
+  return
+}
