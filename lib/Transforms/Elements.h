@@ -16,14 +16,11 @@
 #ifndef ROPE_LIB_TRANSFORMS_ELEMENTS_H
 #define ROPE_LIB_TRANSFORMS_ELEMENTS_H
 
+#include "ConstantColumns.h"
 #include "Sizes.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "llvm/ADT/FoldingSet.h"
 #include "llvm/Support/Allocator.h"
-#include <map>
-#include <memory>
-#include <string>
-#include <vector>
 
 namespace mlir::rope {
 
@@ -65,44 +62,6 @@ struct Expr : llvm::FoldingSetNode {
   void Profile(llvm::FoldingSetNodeID &id) const;
 };
 using ExprRef = const Expr *;
-
-/// Columns of constants, read once for all tensors that are looked at: numbers
-/// at a fixed distance from each other.
-class ConstantColumns {
-public:
-  struct Column {
-    ElementsAttr constant;
-    int64_t start, stride, count;
-    bool isImaginary;
-  };
-  /// The first column that was asked for with these numbers, or with all of
-  /// them negated.
-  struct Equal {
-    int64_t start = 0;
-    bool isNegated = false;
-  };
-  Equal getEqual(const Column &column);
-  /// Whether the numbers are 0, 1, 2 and so on.
-  bool isCount(const Column &column);
-
-  /// The frequencies for which columns of cosines and sines were computed, or
-  /// why there are none.
-  struct Fit {
-    SmallVector<double> frequencies;
-    double magnitude = 1;
-    bool isExact = false;
-    std::string failure;
-  };
-  /// What was found for columns, in turn the cosines and the sines of a pair;
-  /// null at first.
-  std::unique_ptr<Fit> &getFit(ArrayRef<Column> columns);
-
-private:
-  DenseMap<std::pair<Attribute, uint64_t>, SmallVector<Column, 1>> byHash;
-  DenseMap<std::pair<Attribute, uint64_t>, Equal> known;
-  DenseMap<std::pair<Attribute, uint64_t>, bool> counts;
-  std::map<std::vector<uint64_t>, std::unique_ptr<Fit>> fits;
-};
 
 /// Expressions of the elements that one tensor looked at is computed from.
 class Elements {
@@ -161,13 +120,25 @@ public:
   AffineExpr toAffine(ExprRef integer);
 
 private:
-  struct Body;
+  /// The body of an operation at given loop indices.
+  struct Body {
+    Body(Block *block, linalg::LinalgOp op, ArrayRef<AffineExpr> loops)
+        : block(block), op(op), loops(loops) {}
+    Block *block;
+    linalg::LinalgOp op;
+    ArrayRef<AffineExpr> loops;
+    DenseMap<std::pair<Value, unsigned>, ExprRef> known;
+    unsigned depth = 0;
+  };
   struct Bounds {
     std::optional<int64_t> low, high;
   };
 
   /// Marks the dimensions that indices of `tensor` are affine in as narrowed.
   void narrow(Value tensor, ArrayRef<AffineExpr> indices);
+  static Type getScalarType(Value value) {
+    return getElementTypeOrSelf(value.getType());
+  }
   ExprRef unique(const Expr &expr);
   ExprRef makeScalar(Value value, bool isImaginary,
                      ArrayRef<AffineExpr> loops = {});
@@ -202,6 +173,10 @@ private:
                                                      AffineExpr index);
 
   MLIRContext *context;
+  /// How deep expressions are read. Residual streams are chains of sums as long
+  /// as a model has layers.
+  static constexpr unsigned kMaxDepth = 192;
+
   SmallVector<int64_t> sizes;
   Sizes &tensorSizes;
   ConstantColumns &columns;
@@ -217,11 +192,6 @@ private:
   /// no longer where a graph is large.
   unsigned budget = 1u << 20;
 };
-
-/// The number at `position`, counted in row-major order, of a constant of
-/// floats, integers or complex numbers; nothing for other elements.
-std::optional<double> getNumber(ElementsAttr constant, int64_t position,
-                                bool isImaginary = false);
 
 } // namespace mlir::rope
 

@@ -50,7 +50,19 @@ static bool hasSum(Operation *op) {
   if (auto linalgOp = dyn_cast<LinalgOp>(op))
     return llvm::any_of(*linalgOp.getBlock(),
                         [&](Operation &inner) { return isSum(&inner); });
+  if (auto generate = dyn_cast<tensor::GenerateOp>(op))
+    return llvm::any_of(generate.getBody().front(),
+                        [&](Operation &inner) { return isSum(&inner); });
   return isSum(op);
+}
+
+/// The operation whose results are made where `user` reads: that of the body
+/// that it stands in.
+static Operation *getReader(Operation *user) {
+  for (Operation *op = user->getParentOp(); op; op = op->getParentOp())
+    if (isa<LinalgOp, tensor::GenerateOp>(op))
+      return op;
+  return user;
 }
 
 /// Why elements of what `op` computes cannot be read, if it is a sum of two
@@ -79,9 +91,8 @@ static std::string whyUnread(Operation *op) {
     return "its rank is not known";
   // Scalars that a loop loads.
   bool isLoaded =
-      isa<FloatType>(op->getOperand(0).getType()) &&
-      !op->getParentOfType<LinalgOp>() && isSumOfProducts(op) &&
-      llvm::any_of(op->getOperands(), [](Value product) {
+      isSumOfProducts(op) && isa<FloatType>(op->getOperand(0).getType()) &&
+      getReader(op) == op && llvm::any_of(op->getOperands(), [](Value product) {
         return llvm::any_of(product.getDefiningOp()->getOperands(),
                             [](Value factor) {
                               Operation *load = factor.getDefiningOp();
@@ -104,15 +115,6 @@ static bool isAssembly(Operation *op) {
              arith::SelectOp, arith::TruncFOp, arith::ExtFOp, complex::ReOp,
              complex::ImOp, tosa::ReshapeOp, tosa::ConcatOp, tosa::PadOp,
              tosa::AddOp, tosa::SubOp, tosa::TransposeOp, tosa::CastOp>(op);
-}
-
-/// The operation whose results are made where `user` reads: that of the body
-/// that it stands in.
-static Operation *getReader(Operation *user) {
-  for (Operation *op = user->getParentOp(); op; op = op->getParentOp())
-    if (isa<LinalgOp, tensor::GenerateOp>(op))
-      return op;
-  return user;
 }
 
 namespace {
@@ -536,7 +538,7 @@ void RotationRaiser::run(Operation *top) {
     // but effects.
     if (op->getNumResults() == 0)
       return;
-    if (!isa<LinalgOp>(op) && op->getParentOfType<LinalgOp>())
+    if (!isa<LinalgOp>(op) && getReader(op) != op)
       return;
     sums.push_back(op);
   });

@@ -308,3 +308,36 @@ func.func @token(%x: tensor<7x2xf32>) -> tensor<7x2xf32> {
   }
   return %r : tensor<7x2xf32>
 }
+
+// -----
+
+// All in the body of a generated tensor: the partner and its sign by arithmetic
+// on indices.
+
+// CHECK-LABEL: @generated(
+// CHECK-SAME: %[[X:.*]]: tensor<4x8xf32>, %[[C:[^:]*]]: tensor<4x4xf32>, %[[S:[^:]*]]: tensor<4x4xf32>
+// CHECK: %[[Y:.*]] = rope.apply ins(%[[X]], %[[C]], %[[S]]
+// CHECK: return %[[Y]]
+func.func @generated(%x: tensor<4x8xf32>, %c: tensor<4x4xf32>, %s: tensor<4x4xf32>) -> tensor<4x8xf32> {
+  %c4 = arith.constant 4 : index
+  %c8 = arith.constant 8 : index
+  // expected-remark @below {{4 pairs, half, of 8 channels}}
+  %r = tensor.generate {
+  ^bb0(%i: index, %j: index):
+    %first = arith.cmpi ult, %j, %c4 : index
+    %next = arith.addi %j, %c4 : index
+    %partner = arith.remui %next, %c8 : index
+    %column = arith.remui %j, %c4 : index
+    %a = tensor.extract %x[%i, %j] : tensor<4x8xf32>
+    %b = tensor.extract %x[%i, %partner] : tensor<4x8xf32>
+    %n = arith.negf %b : f32
+    %signed = arith.select %first, %n, %b : f32
+    %cc = tensor.extract %c[%i, %column] : tensor<4x4xf32>
+    %ss = tensor.extract %s[%i, %column] : tensor<4x4xf32>
+    %p = arith.mulf %a, %cc : f32
+    %q = arith.mulf %signed, %ss : f32
+    %t = arith.addf %p, %q : f32
+    tensor.yield %t : f32
+  } : tensor<4x8xf32>
+  return %r : tensor<4x8xf32>
+}
