@@ -28,8 +28,8 @@ import lit.util
 config.name = "rope"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".test", ".py", ".c"]
-# unit is a suite of its own.
-config.excludes = ["Inputs", "unit", "lit.cfg.py"]
+# unit is a suite of its own; exports are what test_exports.py runs.
+config.excludes = ["Inputs", "unit", "exports", "lit.cfg.py"]
 config.test_source_root = os.path.dirname(os.path.abspath(__file__))
 config.test_exec_root = os.path.join(config.rope_binary_dir, "test")
 
