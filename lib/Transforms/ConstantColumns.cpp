@@ -1,4 +1,4 @@
-//===- ConstantColumns.cpp - numbers of constants ----------------------===//
+//===- ConstantColumns.cpp - numbers of constants -------------------------===//
 //
 // Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -75,21 +75,14 @@ static llvm::hash_code hash(const ConstantColumns::Column &column) {
 
 std::unique_ptr<ConstantColumns::Fit> &
 ConstantColumns::getFit(ArrayRef<Column> columns) {
-  std::vector<uint64_t> key;
-  for (const Column &column : columns) {
-    key.push_back(
-        reinterpret_cast<uintptr_t>(column.constant.getAsOpaquePointer()));
-    key.push_back(column.start);
-    key.push_back(column.stride);
-    key.push_back(column.isImaginary);
-  }
+  std::vector<Key> key;
+  for (const Column &column : columns)
+    key.push_back(getKey(column));
   return fits[std::move(key)];
 }
 
 bool ConstantColumns::isCount(const Column &column) {
-  auto [it, isNew] = counts.try_emplace(
-      {column.constant, llvm::hash_combine(column.start, column.stride)},
-      false);
+  auto [it, isNew] = counts.try_emplace(getKey(column), false);
   if (isNew && column.count > 1 && !column.isImaginary) {
     it->second = true;
     for (int64_t i = 0; i != column.count && it->second; ++i)
@@ -100,10 +93,8 @@ bool ConstantColumns::isCount(const Column &column) {
 }
 
 ConstantColumns::Equal ConstantColumns::getEqual(const Column &column) {
-  auto [it, isNew] = known.try_emplace(
-      {column.constant,
-       llvm::hash_combine(column.start, column.stride, column.isImaginary)},
-      Equal{column.start, false});
+  auto [it, isNew] =
+      known.try_emplace(getKey(column), Equal{column.start, false});
   if (!isNew)
     return it->second;
   SmallVector<Column, 1> &candidates =

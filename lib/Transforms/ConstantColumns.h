@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace mlir::rope {
@@ -55,10 +56,19 @@ public:
   std::unique_ptr<Fit> &getFit(ArrayRef<Column> columns);
 
 private:
+  /// What tells a column from others: the constant, the start, the stride,
+  /// which leaves one count in a constant's shape, and the part of a complex
+  /// number.
+  using Key = std::tuple<const void *, int64_t, int64_t, bool>;
+  static Key getKey(const Column &column) {
+    return {column.constant.getAsOpaquePointer(), column.start, column.stride,
+            column.isImaginary};
+  }
+
   DenseMap<std::pair<Attribute, uint64_t>, SmallVector<Column, 1>> byHash;
-  DenseMap<std::pair<Attribute, uint64_t>, Equal> known;
-  DenseMap<std::pair<Attribute, uint64_t>, bool> counts;
-  std::map<std::vector<uint64_t>, std::unique_ptr<Fit>> fits;
+  std::map<Key, Equal> known;
+  std::map<Key, bool> counts;
+  std::map<std::vector<Key>, std::unique_ptr<Fit>> fits;
 };
 
 } // namespace mlir::rope

@@ -1,4 +1,4 @@
-//===- ElementTensors.cpp - elements as those of other tensors ---------===//
+//===- ElementTensors.cpp - elements as those of other tensors ------------===//
 //
 // Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -27,10 +27,7 @@ ExprRef Elements::getElement(Value tensor, ArrayRef<AffineExpr> indices,
   Expr expr;
   expr.kind = Expr::Kind::element;
   auto type = cast<ShapedType>(tensor.getType());
-  Type element = type.getElementType();
-  if (auto complexType = dyn_cast<ComplexType>(element))
-    element = complexType.getElementType();
-  expr.type = dyn_cast<FloatType>(element);
+  expr.type = getFloatType(type.getElementType());
   expr.value = tensor;
   expr.isImaginary = isImaginary;
   SmallVector<AffineExpr> simplified;

@@ -102,10 +102,7 @@ ExprRef Elements::makeScalar(Value value, bool isImaginary,
                              ArrayRef<AffineExpr> loops) {
   Expr expr;
   expr.kind = Expr::Kind::scalar;
-  Type type = value.getType();
-  if (auto complexType = dyn_cast<ComplexType>(type))
-    type = complexType.getElementType();
-  expr.type = dyn_cast<FloatType>(type);
+  expr.type = getFloatType(value.getType());
   expr.value = value;
   expr.isImaginary = isImaginary;
   expr.indices = loops;

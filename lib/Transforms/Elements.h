@@ -42,7 +42,7 @@ struct Expr : llvm::FoldingSetNode {
   Fn fn = Fn::other;
   /// Of a complex number: whether this is the imaginary part.
   bool isImaginary = false;
-  /// The type, null for all integers.
+  /// The type, null for all integers. Its members are not `const`.
   mutable FloatType type;
   Value value;
   double number = 0;
@@ -136,6 +136,12 @@ private:
 
   /// Marks the dimensions that indices of `tensor` are affine in as narrowed.
   void narrow(Value tensor, ArrayRef<AffineExpr> indices);
+  /// The type of a number, or of one part of a complex one; null for integers.
+  static FloatType getFloatType(Type type) {
+    if (auto complexType = dyn_cast<ComplexType>(type))
+      type = complexType.getElementType();
+    return dyn_cast<FloatType>(type);
+  }
   static Type getScalarType(Value value) {
     return getElementTypeOrSelf(value.getType());
   }
@@ -172,11 +178,11 @@ private:
   std::optional<SmallVector<AffineExpr>> delinearize(ArrayRef<int64_t> shape,
                                                      AffineExpr index);
 
-  MLIRContext *context;
   /// How deep expressions are read. Residual streams are chains of sums as long
   /// as a model has layers.
   static constexpr unsigned kMaxDepth = 192;
 
+  MLIRContext *context;
   SmallVector<int64_t> sizes;
   Sizes &tensorSizes;
   ConstantColumns &columns;

@@ -17,11 +17,13 @@
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Complex/IR/Complex.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tosa/IR/TosaOps.h"
 #include "mlir/IR/Dominance.h"
 #include "mlir/Interfaces/InferTypeOpInterface.h"
 #include "mlir/Transforms/CSE.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "llvm/Support/Format.h"
 
 namespace mlir::rope {
@@ -141,6 +143,7 @@ private:
   std::optional<Found> searchBody(LinalgOp op);
   Found extend(Found found);
   bool raise(Found found);
+  void replaceInBody(const RotationRoot &root, Value rotated);
   void eraseDead(Operation *op);
 
   RewriterBase &rewriter;
@@ -409,87 +412,96 @@ void RotationRaiser::eraseDead(Operation *op) {
   }
 }
 
-static std::string describe(const Rotation &rotation, int64_t channels) {
+/// What a remark says of a rotation that was raised.
+static std::string describe(const Rotation &rotation, const RotationRoot &root,
+                            const RotationBuilder &builder) {
   std::string text;
   llvm::raw_string_ostream os(text);
   os << rotation.getNumPairs() << " pairs, "
      << stringifyPairing(rotation.pairing);
   if (rotation.pairing != rotation.resultPairing)
     os << " to " << stringifyPairing(rotation.resultPairing);
-  os << ", of " << channels << " channels";
+  os << ", of " << root.channels << " channels";
   if (rotation.offset)
     os << " from channel " << rotation.offset << " on";
   if (rotation.isTransposed)
     os << ", transposed";
+  if (TableOp table = builder.table) {
+    os << "; table of known frequencies";
+    auto frequencies = table.getFrequencies().getDefiningOp<FrequenciesOp>();
+    if (auto values = frequencies ? dyn_cast_or_null<DenseElementsAttr>(
+                                        Attribute(frequencies.getValuesAttr()))
+                                  : DenseElementsAttr())
+      if (std::optional<double> base =
+              fitBase(llvm::to_vector(values.getValues<double>())))
+        os << ", those of base " << llvm::format("%g", *base);
+  } else {
+    os << "; given cosines and sines: " << builder.untraced;
+  }
+  FloatType element = root.getElementType();
+  if (element.getWidth() < 32)
+    os << "; rounded to " << (element.isBF16() ? "bf16" : "16 bits") << " once";
   return text;
 }
 
+/// Writes `found` in rope operations in place of what computes it.
 bool RotationRaiser::raise(Found found) {
   const RotationRoot &root = *found.root;
   // Both a body's and a tensor's.
   Operation *owner = root.tensor.getDefiningOp();
+  Operation *before = owner->getPrevNode();
   rewriter.setInsertionPoint(owner);
   RotationBuilder builder(rewriter, *found.elements, root, owner->getLoc(),
                           exact);
   Value result = builder.build(found.rotation);
   if (!result) {
     reason = builder.reason;
+    // What was built by then.
+    for (Operation *op = owner->getPrevNode(); op != before;) {
+      Operation *built = std::exchange(op, op->getPrevNode());
+      if (built->use_empty())
+        rewriter.eraseOp(built);
+    }
+    sizes.clear();
     return false;
   }
-  std::string text = describe(found.rotation, root.channels);
-  if (TableOp table = builder.table) {
-    text += "; table of known frequencies";
-    if (auto values = dyn_cast_or_null<DenseElementsAttr>(
-            table.getFrequencies().getDefiningOp<FrequenciesOp>()
-                ? table.getFrequencies()
-                      .getDefiningOp<FrequenciesOp>()
-                      .getValuesAttr()
-                : Attribute()))
-      if (std::optional<double> base =
-              fitBase(llvm::to_vector(values.getValues<double>())))
-        llvm::raw_string_ostream(text)
-            << ", those of base " << llvm::format("%g", *base);
+  reportOther(owner, kName, true,
+              "rotation raised: " + describe(found.rotation, root, builder));
+  if (root.scalar) {
+    replaceInBody(root, result);
   } else {
-    text += "; given cosines and sines: " + builder.untraced;
-  }
-  auto element = cast<FloatType>(
-      getElementTypeOrSelf(root.scalar ? root.scalar : root.tensor));
-  if (element.getWidth() < 32)
-    text += "; rounded to " +
-            std::string(element.isBF16() ? "bf16" : "16 bits") + " once";
-  reportOther(owner, kName, true, "rotation raised: " + text);
-
-  if (!root.scalar) {
     rewriter.replaceAllUsesWith(root.tensor, result);
     eraseDead(owner);
-    sizes.clear();
-    return true;
   }
-  // The body reads the rotation as an operand.
-  auto generic = cast<linalg::GenericOp>(owner);
+  sizes.clear();
+  return true;
+}
+
+/// Has the body that computes `root.scalar` read `rotated` as an operand.
+void RotationRaiser::replaceInBody(const RotationRoot &root, Value rotated) {
+  auto generic = cast<linalg::GenericOp>(*root.body);
   SmallVector<Value> inputs(generic.getInputs());
-  inputs.push_back(result);
   SmallVector<AffineMap> maps = generic.getIndexingMapsArray();
   SmallVector<AffineExpr> dims;
   for (auto [i, size] : llvm::enumerate(root.sizes))
     if (size != 1)
       dims.push_back(rewriter.getAffineDimExpr(i));
   maps.insert(
-      maps.begin() + inputs.size() - 1,
+      maps.begin() + inputs.size(),
       AffineMap::get(generic.getNumLoops(), 0, dims, rewriter.getContext()));
+  inputs.push_back(rotated);
   auto replaced = linalg::GenericOp::create(
       rewriter, generic.getLoc(), generic.getResultTypes(), inputs,
       generic.getOutputs(), maps, generic.getIteratorTypesArray());
   rewriter.inlineRegionBefore(generic.getRegion(), replaced.getRegion(),
                               replaced.getRegion().end());
   Block *block = replaced.getBlock();
-  Value element2 =
-      block->insertArgument(inputs.size() - 1, element, generic.getLoc());
+  Value scalar = block->insertArgument(inputs.size() - 1, root.scalar.getType(),
+                                       generic.getLoc());
   Operation *sum = root.scalar.getDefiningOp();
-  rewriter.replaceAllUsesWith(root.scalar, element2);
-  SmallVector<Operation *> inner;
-  for (Operation &op : block->without_terminator())
-    inner.push_back(&op);
+  rewriter.replaceAllUsesWith(root.scalar, scalar);
+  SmallVector<Operation *> inner = llvm::map_to_vector(
+      block->without_terminator(), [](Operation &op) { return &op; });
   for (Operation *op : llvm::reverse(inner))
     if (op == sum || isOpTriviallyDead(op))
       rewriter.eraseOp(op);
@@ -497,31 +509,18 @@ bool RotationRaiser::raise(Found found) {
   for (Value input : generic.getInputs())
     if (Operation *op = input.getDefiningOp())
       before.push_back(op);
-  // Operands that the body does not read any more.
-  llvm::SmallBitVector unused(replaced->getNumOperands());
   rewriter.replaceOp(generic, replaced.getResults());
-  erased.insert(owner);
-  SmallVector<Value> keptInputs;
-  SmallVector<AffineMap> keptMaps;
-  llvm::BitVector dropped(block->getNumArguments());
-  for (auto [i, input] : llvm::enumerate(inputs)) {
-    if (block->getArgument(i).use_empty()) {
-      dropped.set(i);
-      continue;
-    }
-    keptInputs.push_back(input);
-    keptMaps.push_back(maps[i]);
-  }
-  llvm::append_range(keptMaps, ArrayRef(maps).drop_front(inputs.size()));
-  block->eraseArguments(dropped);
-  rewriter.modifyOpInPlace(replaced, [&] {
-    replaced.getInputsMutable().assign(keptInputs);
-    replaced.setIndexingMapsAttr(rewriter.getAffineMapArrayAttr(keptMaps));
-  });
+  erased.insert(root.body);
+
+  // Operands that the body does not read any more.
+  RewritePatternSet patterns(rewriter.getContext());
+  linalg::populateEraseUnusedOperandsAndResultsPatterns(patterns);
+  (void)applyOpPatternsGreedily(
+      replaced.getOperation(), std::move(patterns),
+      GreedyRewriteConfig().enableFolding(false).setStrictness(
+          GreedyRewriteStrictness::ExistingOps));
   for (Operation *op : before)
     eraseDead(op);
-  sizes.clear();
-  return true;
 }
 
 void RotationRaiser::run(Operation *top) {
@@ -544,21 +543,13 @@ void RotationRaiser::run(Operation *top) {
   });
   bool isChanged = false;
   for (Operation *op : sums) {
-    // What a body's rotation is replaced in may hold another.
-    while (!erased.contains(op)) {
-      std::optional<Found> found = search(op);
-      if (found && raise(extend(std::move(*found)))) {
-        isChanged = true;
-        if (erased.contains(op))
-          break;
-        // The sum stays where others read it.
-        reason.clear();
-        break;
-      }
-      if (!reason.empty())
-        reasons[op] = reason;
-      break;
-    }
+    if (erased.contains(op))
+      continue;
+    std::optional<Found> found = search(op);
+    if (found && raise(extend(std::move(*found))))
+      isChanged = true;
+    else if (!reason.empty())
+      reasons[op] = reason;
   }
   for (const auto &[op, why] : reasons)
     if (!erased.contains(op))

@@ -204,6 +204,27 @@ Placed RotationBuilder::permute(Placed placed, ArrayRef<int64_t> order) {
   return result;
 }
 
+/// `placed`, repeated along `dims` of the root, which go in front; nothing if
+/// a size of these cannot be told.
+Placed RotationBuilder::repeat(Placed placed, ArrayRef<int64_t> dims) {
+  if (dims.empty())
+    return placed;
+  SmallVector<OpFoldResult> sizes = llvm::map_to_vector(
+      dims, [&](int64_t dim) -> OpFoldResult { return getSize(dim); });
+  if (llvm::is_contained(sizes, OpFoldResult())) {
+    fail("a size of the result cannot be told");
+    return {};
+  }
+  llvm::append_range(sizes, tensor::getMixedSizes(b, loc, placed.value));
+  Value init = makeEmpty(b, loc, sizes, getElementTypeOrSelf(placed.value));
+  placed.value = linalg::BroadcastOp::create(
+                     b, loc, placed.value, init,
+                     llvm::to_vector(llvm::seq<int64_t>(0, dims.size())))
+                     ->getResult(0);
+  placed.dims.insert(placed.dims.begin(), dims.begin(), dims.end());
+  return placed;
+}
+
 /// `placed` with its channels innermost.
 Placed RotationBuilder::moveLast(Placed placed) {
   SmallVector<int64_t> order;
@@ -388,8 +409,7 @@ RotationBuilder::readTable(const Rotation &rotation) {
 
 /// Brings the rotated tensor into the dimensions and the type of the root.
 Value RotationBuilder::finish(Placed placed) {
-  auto element = cast<FloatType>(
-      getElementTypeOrSelf(root.scalar ? root.scalar : root.tensor));
+  FloatType element = root.getElementType();
   auto getType = [&] { return cast<RankedTensorType>(placed.value.getType()); };
   int64_t rank = root.sizes.size();
   bool isAligned = int64_t(placed.dims.size()) == rank &&
@@ -425,23 +445,9 @@ Value RotationBuilder::finish(Placed placed) {
     for (int64_t i = 0; i != rank; ++i)
       if (root.sizes[i] != 1 && !llvm::is_contained(placed.dims, i))
         missing.push_back(i);
-    if (!missing.empty()) {
-      SmallVector<OpFoldResult> sizes =
-          tensor::getMixedSizes(b, loc, placed.value);
-      SmallVector<int64_t> added;
-      for (auto [i, dim] : llvm::enumerate(missing)) {
-        OpFoldResult size = getSize(dim);
-        if (!size)
-          return fail("a size of the result cannot be told");
-        sizes.insert(sizes.begin() + i, size);
-        placed.dims.insert(placed.dims.begin() + i, dim);
-        added.push_back(i);
-      }
-      Value init = makeEmpty(b, loc, sizes, getType().getElementType());
-      placed.value =
-          linalg::BroadcastOp::create(b, loc, placed.value, init, added)
-              ->getResult(0);
-    }
+    placed = repeat(std::move(placed), missing);
+    if (!placed.value)
+      return nullptr;
     SmallVector<int64_t> order =
         llvm::to_vector(llvm::seq<int64_t>(0, placed.dims.size()));
     llvm::sort(order, [&](int64_t i, int64_t j) {
@@ -502,31 +508,19 @@ Value RotationBuilder::build(const Rotation &rotation) {
     return nullptr;
   auto [cos, sin] = *tables;
   // Dimensions along which the table varies and x does not.
-  SmallVector<int64_t> missing, added;
+  SmallVector<int64_t> missing;
   for (int64_t dim : cos.dims)
     if (!llvm::is_contained(x.dims, dim))
       missing.push_back(dim);
-  auto xElement = cast<FloatType>(getElementTypeOrSelf(x.value));
-  if (!missing.empty()) {
-    SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, x.value);
-    for (auto [i, dim] : llvm::enumerate(missing)) {
-      OpFoldResult size = getSize(dim);
-      if (!size)
-        return fail("a size of the result cannot be told");
-      sizes.insert(sizes.begin() + i, size);
-      x.dims.insert(x.dims.begin() + i, dim);
-      added.push_back(i);
-    }
-    Value init = makeEmpty(b, loc, sizes, xElement);
-    x.value =
-        linalg::BroadcastOp::create(b, loc, x.value, init, added)->getResult(0);
-  }
+  x = repeat(std::move(x), missing);
+  if (!x.value)
+    return nullptr;
   SmallVector<int64_t> positionDims;
   for (int64_t dim : ArrayRef(cos.dims).drop_back())
     positionDims.push_back(llvm::find(x.dims, dim) - x.dims.begin());
 
-  auto element = cast<FloatType>(
-      getElementTypeOrSelf(root.scalar ? root.scalar : root.tensor));
+  FloatType element = root.getElementType();
+  auto xElement = cast<FloatType>(getElementTypeOrSelf(x.value));
   if (element.getWidth() <= xElement.getWidth())
     element = xElement;
   Value init =

@@ -50,6 +50,7 @@ private:
                    bool keepsRank = false);
   Placed moveLast(Placed placed);
   Placed permute(Placed placed, ArrayRef<int64_t> order);
+  Placed repeat(Placed placed, ArrayRef<int64_t> dims);
   Placed buildX(const Rotation &rotation);
   Placed buildPositions(const MadeTable &made);
   Placed buildColumns(const Columns &columns, int64_t count);

@@ -25,6 +25,10 @@ struct RotationRoot {
   /// The dimensions that channels run over, the outer one first.
   SmallVector<int64_t, 2> channelDims;
   int64_t channels = 0;
+
+  FloatType getElementType() const {
+    return cast<FloatType>(getElementTypeOrSelf(scalar ? scalar : tensor));
+  }
 };
 
 /// How elements of a tensor are read: at indices that are affine in those of a
