@@ -284,3 +284,32 @@ func.func @effects(%x: tensor<8xf32>, %y: tensor<8xf32>) {
   }
   return
 }
+
+// -----
+
+// A factor of the products, which cosines and sines that are given do not hold.
+// Of the rotation that was begun nothing stays.
+
+// CHECK-LABEL: @factor(
+// CHECK-COUNT-2: tensor.extract_slice
+// CHECK-NOT: tensor.extract_slice
+// CHECK-NOT: rope.apply
+func.func @factor(%x: tensor<3x6xf32>, %c: tensor<3x2xf32>, %s: tensor<3x2xf32>) -> tensor<3x4xf32> {
+  %f = arith.constant dense<1.5> : tensor<3x2xf32>
+  %u = tensor.extract_slice %x[0, 0] [3, 2] [1, 1] : tensor<3x6xf32> to tensor<3x2xf32>
+  %v = tensor.extract_slice %x[0, 2] [3, 2] [1, 1] : tensor<3x6xf32> to tensor<3x2xf32>
+  %uc = arith.mulf %u, %c : tensor<3x2xf32>
+  %vs = arith.mulf %v, %s : tensor<3x2xf32>
+  %vc = arith.mulf %v, %c : tensor<3x2xf32>
+  %us = arith.mulf %u, %s : tensor<3x2xf32>
+  %ucf = arith.mulf %uc, %f : tensor<3x2xf32>
+  %vsf = arith.mulf %vs, %f : tensor<3x2xf32>
+  %vcf = arith.mulf %vc, %f : tensor<3x2xf32>
+  %usf = arith.mulf %us, %f : tensor<3x2xf32>
+  // expected-remark @below {{its products have a factor, which the tables do not hold}}
+  %a = arith.subf %ucf, %vsf : tensor<3x2xf32>
+  // expected-remark @below {{its products have a factor, which the tables do not hold}}
+  %b = arith.addf %vcf, %usf : tensor<3x2xf32>
+  %y = tensor.concat dim(1) %a, %b : (tensor<3x2xf32>, tensor<3x2xf32>) -> tensor<3x4xf32>
+  return %y : tensor<3x4xf32>
+}
