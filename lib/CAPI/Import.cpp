@@ -1,0 +1,27 @@
+//===- Import.cpp - configurations in the C interface ---------------------===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "rope-c/Import.h"
+#include "Errors.h"
+#include "Rope/Import/HFConfig.h"
+#include "mlir/CAPI/IR.h"
+#include "mlir/CAPI/Support.h"
+
+using namespace mlir;
+
+MlirModule ropeImportHFConfig(MlirContext context, MlirStringRef json,
+                              MlirStringRef fileName, MlirStringRef dtype) {
+  if (mlirContextIsNull(context)) {
+    rope::reportNull("ropeImportHFConfig", "context");
+    return {nullptr};
+  }
+  rope::HFImportOptions options;
+  options.dtype = unwrap(dtype).str();
+  return wrap(rope::importHFConfig(unwrap(context), unwrap(json),
+                                   unwrap(fileName), options)
+                  .release());
+}
