@@ -14,6 +14,15 @@ function(rope_add_tool name)
   add_executable(${name} ${ARGN})
   target_link_libraries(${name} PRIVATE Rope MLIR LLVM)
   set_property(GLOBAL APPEND PROPERTY ROPE_TOOLS ${name})
+  install(TARGETS ${name} RUNTIME DESTINATION bin)
+endfunction()
+
+# rope_install_library(<name>): installs a library and exports it as
+# Rope::<name> to projects that find_package(Rope).
+function(rope_install_library name)
+  set_property(GLOBAL APPEND PROPERTY ROPE_LIBRARIES ${name})
+  target_include_directories(${name} INTERFACE $<INSTALL_INTERFACE:include>)
+  install(TARGETS ${name} EXPORT RopeTargets LIBRARY DESTINATION lib ARCHIVE DESTINATION lib)
 endfunction()
 
 # rope_tablegen(<td> <out> <generator args>...): one generated file of the

@@ -6,6 +6,7 @@ Substitutions:
   %test_root      this folder
   %rope_root      the source tree
   %rope_lib_dir   where shared libraries and plugins are built
+  %rope_prefix    where everything is installed
   %shlibext       the ending of a shared library's name
   %host_cc, %host_cxx  the compilers the project is built with
   %{vulkan}       env that picks Mesa's software Vulkan driver; more may follow
@@ -53,6 +54,7 @@ config.substitutions += [
     ("%test_root", config.test_source_root),
     ("%rope_root", config.rope_source_dir),
     ("%rope_lib_dir", config.rope_lib_dir),
+    ("%rope_prefix", os.path.join(config.test_exec_root, "prefix")),
     ("%shlibext", config.shlib_suffix),
     ("%host_cxx", config.host_cxx),
     ("%host_cc", config.host_cc),
