@@ -25,6 +25,67 @@ static std::string str(Type type) {
   return text;
 }
 
+//===----------------------------------------------------------------------===//
+// Elements
+//===----------------------------------------------------------------------===//
+
+static constexpr struct {
+  StringLiteral name;
+  unsigned bytes;
+} elementKinds[numElementKinds] = {
+    {"i1", 1},   {"i8", 1},  {"i16", 2}, {"i32", 4}, {"i64", 8},
+    {"u8", 1},   {"u16", 2}, {"u32", 4}, {"u64", 8}, {"f16", 2},
+    {"bf16", 2}, {"f32", 4}, {"f64", 8}};
+
+StringRef rope::stringify(ElementKind kind) {
+  return elementKinds[static_cast<int32_t>(kind)].name;
+}
+
+unsigned rope::getElementBytes(ElementKind kind) {
+  return elementKinds[static_cast<int32_t>(kind)].bytes;
+}
+
+std::optional<ElementKind> rope::getElementKind(Type type) {
+  if (!rope::getElementBytes(type))
+    return std::nullopt;
+  if (type.isF16())
+    return ElementKind::f16;
+  if (type.isBF16())
+    return ElementKind::bf16;
+  if (type.isF32())
+    return ElementKind::f32;
+  if (type.isF64())
+    return ElementKind::f64;
+  if (type.isInteger(1))
+    return ElementKind::boolean;
+  unsigned log = llvm::Log2_32(*rope::getElementBytes(type));
+  ElementKind first =
+      type.isUnsignedInteger() ? ElementKind::u8 : ElementKind::i8;
+  return static_cast<ElementKind>(static_cast<int32_t>(first) + log);
+}
+
+bool rope::fits(Type type, ElementKind kind) {
+  std::optional<ElementKind> own = getElementKind(type);
+  if (own == kind)
+    return true;
+  // The unsigned kinds follow the signed ones.
+  constexpr int32_t apart = static_cast<int32_t>(ElementKind::u8) -
+                            static_cast<int32_t>(ElementKind::i8);
+  return type.isSignlessInteger() && !type.isInteger(1) && own &&
+         static_cast<int32_t>(*own) + apart == static_cast<int32_t>(kind);
+}
+
+SmallVector<int64_t> rope::getContiguousStrides(ArrayRef<int64_t> sizes) {
+  SmallVector<int64_t> strides(sizes.size(), 1);
+  for (size_t dim = sizes.size(); dim-- > 1;)
+    strides[dim - 1] = strides[dim] * std::max<int64_t>(sizes[dim], 1);
+  return strides;
+}
+
+ArrayView Array::view() {
+  return {memory.get(), *getElementKind(elementType), shape, strides};
+}
+
 std::string rope::describeShape(Type elementType, ArrayRef<int64_t> shape) {
   std::string text;
   for (int64_t size : shape)
@@ -58,6 +119,7 @@ Expected<Array> Array::allocate(Type elementType, ArrayRef<int64_t> shape) {
   Array array;
   array.elementType = elementType;
   array.shape.assign(shape.begin(), shape.end());
+  array.strides = getContiguousStrides(shape);
   array.numElements = *count;
   array.elementBytes = *elementBytes;
   void *pointer = nullptr;

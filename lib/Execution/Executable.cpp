@@ -8,9 +8,11 @@
 #include "Rope/Execution/Executable.h"
 #include "Rope/Runtime/GPURuntime.h"
 #include "Rope/Runtime/Runtime.h"
-#include "mlir/ExecutionEngine/ExecutionEngine.h"
-#include "llvm/Support/DynamicLibrary.h"
-#include "llvm/Transforms/IPO/Internalize.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/ExecutionEngine/Orc/AbsoluteSymbols.h"
+#include "llvm/ExecutionEngine/Orc/ExecutionUtils.h"
+#include "llvm/ExecutionEngine/Orc/ObjectLinkingLayer.h"
+#include "llvm/ExecutionEngine/Orc/SelfExecutorProcessControl.h"
 
 using namespace mlir;
 using namespace mlir::rope;
@@ -19,8 +21,40 @@ using llvm::Error;
 using llvm::Expected;
 
 //===----------------------------------------------------------------------===//
-// Compiling
+// Loading
 //===----------------------------------------------------------------------===//
+
+/// What an argument or a result is.
+struct Executable::Parameter {
+  explicit Parameter(Type type) : type(type), isArray(rope::isArray(type)) {
+    Type element = type;
+    if (auto shaped = dyn_cast<ShapedType>(type)) {
+      element = shaped.getElementType();
+      sizes.assign(shaped.getShape().begin(), shaped.getShape().end());
+    }
+    for (int32_t kind = 0; kind < numElementKinds; ++kind)
+      if (fits(element, static_cast<ElementKind>(kind)))
+        kinds |= 1u << kind;
+    if (auto memref = dyn_cast<MemRefType>(type)) {
+      // A view starts at its first element.
+      int64_t offset;
+      (void)memref.getStridesAndOffset(strides, offset);
+      needsOffset = !ShapedType::isDynamic(offset) && offset != 0;
+    }
+  }
+
+  bool takes(ElementKind kind) const {
+    return kinds >> static_cast<uint32_t>(kind) & 1;
+  }
+
+  Type type;
+  uint32_t kinds = 0;
+  bool isArray;
+  bool needsOffset = false;
+  SmallVector<int64_t> sizes;
+  /// Of a memref, by its layout.
+  SmallVector<int64_t> strides;
+};
 
 Executable::~Executable() = default;
 
@@ -37,6 +71,59 @@ static const std::pair<StringRef, void *> runtimeFunctions[] = {
     {"rope_gpu_fail", reinterpret_cast<void *>(&rope_gpu_fail)},
 };
 
+/// A session that links object files into this process.
+struct Executable::Memory {
+  explicit Memory(std::unique_ptr<llvm::orc::ExecutorProcessControl> process)
+      : session(std::move(process)),
+        layer(session, session.getExecutorProcessControl().getMemMgr()) {
+    // Errors are returned as well.
+    session.setErrorReporter(
+        [](Error error) { llvm::consumeError(std::move(error)); });
+  }
+  ~Memory() { llvm::consumeError(session.endSession()); }
+
+  llvm::orc::ExecutionSession session;
+  llvm::orc::ObjectLinkingLayer layer;
+};
+
+/// Puts the code into memory and finds its entry.
+Error Executable::link(const FunctionCode &code) {
+  auto process = llvm::orc::SelfExecutorProcessControl::Create();
+  if (!process)
+    return process.takeError();
+  memory = std::make_unique<Memory>(std::move(*process));
+  llvm::orc::ExecutionSession &session = memory->session;
+  llvm::orc::JITDylib &library = session.createBareJITDylib(code.name);
+  // Whatever else the process has loaded, this is the runtime that is meant.
+  llvm::orc::SymbolMap symbols;
+  for (auto &[name, address] : runtimeFunctions)
+    symbols[session.intern(name)] = {llvm::orc::ExecutorAddr::fromPtr(address),
+                                     llvm::JITSymbolFlags::Exported |
+                                         llvm::JITSymbolFlags::Callable};
+  if (Error error =
+          library.define(llvm::orc::absoluteSymbols(std::move(symbols))))
+    return error;
+  auto others = llvm::orc::DynamicLibrarySearchGenerator::GetForCurrentProcess(
+      /*GlobalPrefix=*/'\0');
+  if (!others)
+    return others.takeError();
+  library.addGenerator(std::move(*others));
+  if (Error error = memory->layer.add(
+          library,
+          llvm::MemoryBuffer::getMemBufferCopy(code.object, code.name)))
+    return error;
+  auto address = session.lookup({&library}, getEntryName(code.name));
+  if (!address)
+    return address.takeError();
+  entry = address->getAddress().toPtr<void (*)(void **)>();
+
+  for (TypeRange types :
+       {signature.type.getInputs(), signature.type.getResults()})
+    for (Type type : types)
+      parameters.emplace_back(type);
+  return Error::success();
+}
+
 Expected<std::unique_ptr<Executable>>
 Executable::create(ModuleOp module, StringRef function,
                    const TargetInfo &target, unsigned optLevel) {
@@ -52,69 +139,36 @@ Executable::create(ModuleOp module, StringRef function,
         "function '" + function +
         "' returns arrays whose sizes are not known before the call, which one "
         "that works on a GPU cannot");
-  if (Error error = checkRunsOnHost(target))
+  Expected<FunctionCode> code =
+      compileFunction(module, function, target, optLevel);
+  if (!code)
+    return code.takeError();
+  if (Error error = executable->link(*code))
     return std::move(error);
+  return executable;
+}
 
-  std::unique_ptr<llvm::TargetMachine> machine =
-      createTargetMachine(target, optLevel, /*inMemory=*/true);
-  std::string symbol = executable->signature.getSymbol();
-  llvm::sys::DynamicLibrary::LoadLibraryPermanently(nullptr);
-  std::string missing;
-  SmallVector<std::pair<StringRef, void *>> called;
-  auto translate = [&](Operation *op, llvm::LLVMContext &context) {
-    return translateModule(op, context, *machine);
-  };
-  // The engine ends the program where this fails, so it does not.
-  auto optimize = [&](llvm::Module *llvmModule) {
-    // The engine's own wrapper, which takes an array of pointers, alone is
-    // called.
-    llvm::internalizeModule(*llvmModule, [&](const llvm::GlobalValue &value) {
-      return value.getName() == "_mlir_" + symbol;
-    });
-    optimizeModule(*llvmModule, *machine, optLevel);
-    for (llvm::Function &callee : *llvmModule) {
-      if (!callee.isDeclaration() || callee.isIntrinsic() || callee.use_empty())
-        continue;
-      const auto *known = llvm::find_if(runtimeFunctions, [&](auto &function) {
-        return function.first == callee.getName();
-      });
-      if (known != std::end(runtimeFunctions))
-        called.push_back(*known);
-      else if (!llvm::sys::DynamicLibrary::SearchForAddressOfSymbol(
-                   callee.getName().str()))
-        missing = callee.getName();
-    }
-    return Error::success();
-  };
-  ExecutionEngineOptions options;
-  options.llvmModuleBuilder = translate;
-  options.transformer = optimize;
-  options.jitCodeGenOptLevel = machine->getOptLevel();
-  auto engine = ExecutionEngine::create(
-      module, options, createTargetMachine(target, optLevel, true));
-  if (!engine)
-    return engine.takeError();
-  if (!missing.empty())
-    return createStringError("function '" + function + "' uses '" + missing +
-                             "', which neither the module nor a loaded "
-                             "library defines");
-  executable->engine = std::move(*engine);
-  // Whatever else the process has loaded, this is the runtime that is meant.
-  if (!called.empty())
-    executable->engine->registerSymbols(
-        [&](llvm::orc::MangleAndInterner mangle) {
-          llvm::orc::SymbolMap symbols;
-          for (auto &[name, address] : called)
-            symbols[mangle(name)] = {llvm::orc::ExecutorAddr::fromPtr(address),
-                                     llvm::JITSymbolFlags::Exported |
-                                         llvm::JITSymbolFlags::Callable};
-          return symbols;
-        });
-  auto entry = executable->engine->lookupPacked(symbol);
-  if (!entry)
-    return entry.takeError();
-  executable->entry = *entry;
-  executable->engine->initialize();
+Expected<std::unique_ptr<Executable>>
+Executable::load(const FunctionCode &code) {
+  std::unique_ptr<Executable> executable(new Executable);
+  executable->context =
+      std::make_unique<MLIRContext>(MLIRContext::Threading::DISABLED);
+  executable->context->loadDialect<LLVM::LLVMDialect>();
+  // What is wrong with it is nothing that a reader could mend.
+  ScopedDiagnosticHandler ignore(executable->context.get(),
+                                 [](Diagnostic &) { return success(); });
+  OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(
+      code.declaration, ParserConfig(executable->context.get()));
+  if (!module)
+    return createStringError("the declaration of function '" + code.name +
+                             "' is not valid");
+  Expected<Signature> signature = rope::getSignature(*module, code.name);
+  if (!signature)
+    return signature.takeError();
+  executable->signature = std::move(*signature);
+  executable->api = getGPUApi(*module);
+  if (Error error = executable->link(code))
+    return std::move(error);
   return executable;
 }
 
@@ -161,7 +215,7 @@ struct Executable::Frame {
   SmallVector<Array> results;
   /// Strided descriptors of arguments, then of results: the two pointers, the
   /// offset, the sizes, the strides.
-  SmallVector<SmallVector<int64_t>> descriptors;
+  std::vector<SmallVector<int64_t>> descriptors;
   /// What is returned, as a C structure, and where each result lies in it.
   std::vector<int64_t> returned;
   SmallVector<size_t> returnedOffsets;
@@ -178,37 +232,16 @@ static void invoke(void (*entry)(void **), MutableArrayRef<void *> packed) {
   entry(packed.data());
 }
 
-static SmallVector<int64_t> makeDescriptor(const Array &array, void *data) {
+/// Writes a strided descriptor: two pointers, offset, sizes, strides.
+static void addDescriptor(const ArrayView &array, void *data,
+                          SmallVectorImpl<int64_t> &words) {
   auto address = static_cast<int64_t>(reinterpret_cast<intptr_t>(data));
-  SmallVector<int64_t> words = {address, address, 0};
-  ArrayRef<int64_t> shape = array.getShape();
-  words.append(shape.begin(), shape.end());
-  SmallVector<int64_t> strides(shape.size(), 1);
-  for (size_t dim = shape.size(); dim-- > 1;)
-    strides[dim - 1] = strides[dim] * std::max<int64_t>(shape[dim], 1);
-  words.append(strides);
-  return words;
-}
-
-/// Checks that rows without gaps are what a memref's layout says.
-static Error checkLayout(Type type, ArrayRef<int64_t> descriptor) {
-  auto memref = dyn_cast<MemRefType>(type);
-  if (!memref)
-    return Error::success();
-  SmallVector<int64_t> strides;
-  int64_t offset;
-  (void)memref.getStridesAndOffset(strides, offset);
-  bool fits = ShapedType::isDynamic(offset) || offset == 0;
-  for (auto [fixed, given, size] :
-       llvm::zip(strides, descriptor.take_back(strides.size()),
-                 descriptor.slice(3, strides.size())))
-    fits &= ShapedType::isDynamic(fixed) || fixed == given || size <= 1;
-  if (fits)
-    return Error::success();
-  std::string text;
-  llvm::raw_string_ostream(text) << type;
-  return createStringError("expected the strides of " + text +
-                           ", but arrays are passed with rows without gaps");
+  words.append({address, address, 0});
+  words.append(array.sizes.begin(), array.sizes.end());
+  words.append(array.strides.begin(), array.strides.end());
+  // One channel follows nothing.
+  if (!array.sizes.empty() && array.sizes.back() <= 1)
+    words.back() = 1;
 }
 
 static Error inArgument(size_t index, Error error) {
@@ -216,18 +249,118 @@ static Error inArgument(size_t index, Error error) {
                            llvm::toString(std::move(error)));
 }
 
-Expected<std::unique_ptr<Executable::Frame>>
-Executable::prepare(MutableArrayRef<Array> arguments) {
-  FunctionType type = signature.type;
-  if (arguments.size() != type.getNumInputs())
-    return createStringError("expected " + Twine(type.getNumInputs()) +
+static Error inResult(size_t index, Error error) {
+  return createStringError("result " + Twine(index) + ": " +
+                           llvm::toString(std::move(error)));
+}
+
+static std::string describe(const ArrayView &array) {
+  std::string text;
+  for (int64_t size : array.sizes)
+    text += std::to_string(size) + "x";
+  return text + stringify(array.kind).str();
+}
+
+static std::string str(Type type) {
+  std::string text;
+  llvm::raw_string_ostream(text) << type;
+  return text;
+}
+
+/// Checks one array against its parameter.
+static Error checkShape(Type type, ArrayRef<int64_t> sizes, bool takesKind,
+                        const ArrayView &array) {
+  std::string reason;
+  if (!takesKind) {
+    reason = "the element type is " + stringify(array.kind).str();
+  } else if (array.sizes.size() != sizes.size()) {
+    reason = "the rank is " + std::to_string(array.sizes.size()) + ", not " +
+             std::to_string(sizes.size());
+  } else {
+    for (auto [dim, size] : llvm::enumerate(sizes))
+      if (array.sizes[dim] < 0 ||
+          (!ShapedType::isDynamic(size) && size != array.sizes[dim])) {
+        reason =
+            "dimension " + std::to_string(dim) + " is " +
+            std::to_string(array.sizes[dim]) +
+            (ShapedType::isDynamic(size) ? ""
+                                         : ", not " + std::to_string(size));
+        break;
+      }
+  }
+  if (reason.empty())
+    return Error::success();
+  return createStringError("expected " + str(type) + ", but got " +
+                           describe(array) + ": " + reason);
+}
+
+static bool isEmpty(const ArrayView &array) {
+  return llvm::is_contained(array.sizes, 0);
+}
+
+/// Of an array without gaps.
+static int64_t getNumBytes(const ArrayView &array) {
+  int64_t bytes = getElementBytes(array.kind);
+  for (int64_t size : array.sizes)
+    bytes *= size;
+  return bytes;
+}
+
+/// Checks where the elements lie.
+static Error checkMemory(const ArrayView &array) {
+  if (isEmpty(array))
+    return Error::success();
+  if (!array.data)
+    return createStringError("expected memory of " + describe(array) +
+                             ", but got a null pointer");
+  unsigned bytes = getElementBytes(array.kind);
+  if (reinterpret_cast<uintptr_t>(array.data) % bytes != 0)
+    return createStringError("expected memory aligned to elements of " +
+                             Twine(bytes) + " bytes");
+  if (!array.sizes.empty() && array.sizes.back() > 1 &&
+      array.strides.back() != 1)
+    return createStringError(
+        "expected the elements of the last dimension to follow each other, but "
+        "their stride is " +
+        Twine(array.strides.back()) + ": pass a contiguous copy");
+  return Error::success();
+}
+
+/// Checks strides that the layout of a memref fixes.
+static Error checkLayout(Type type, ArrayRef<int64_t> fixed, bool needsOffset,
+                         const ArrayView &array) {
+  bool fits = !needsOffset;
+  for (auto [stride, given, size] :
+       llvm::zip(fixed, array.strides, array.sizes))
+    fits &= ShapedType::isDynamic(stride) || stride == given || size <= 1;
+  if (fits)
+    return Error::success();
+  std::string given;
+  llvm::raw_string_ostream os(given);
+  llvm::interleaveComma(array.strides, os);
+  return createStringError("expected the strides of " + str(type) +
+                           ", but got [" + given + "]");
+}
+
+Error Executable::checkArguments(ArrayRef<ArrayView> arguments) const {
+  unsigned numArguments = signature.type.getNumInputs();
+  if (arguments.size() != numArguments)
+    return createStringError("expected " + Twine(numArguments) +
                              " arguments, but got " + Twine(arguments.size()));
-  for (auto [index, argument] : llvm::enumerate(arguments))
-    if (Error error = checkFits(type.getInput(index), argument.getElementType(),
-                                argument.getShape(), "the array"))
+  for (unsigned index = 0; index < numArguments; ++index) {
+    const Parameter &parameter = parameters[index];
+    const ArrayView &argument = arguments[index];
+    if (Error error = checkShape(parameter.type, parameter.sizes,
+                                 parameter.takes(argument.kind), argument))
       return inArgument(index, std::move(error));
+    if (Error error = checkMemory(argument))
+      return inArgument(index, std::move(error));
+    if (Error error = checkLayout(parameter.type, parameter.strides,
+                                  parameter.needsOffset, argument))
+      return inArgument(index, std::move(error));
+  }
   auto size = [&](ArgumentDim dim) {
-    return arguments[dim.argument].getShape()[dim.dim];
+    return arguments[dim.argument].sizes[dim.dim];
   };
   for (auto [first, second] : signature.equalDims)
     if (size(first) != size(second))
@@ -262,51 +395,148 @@ Executable::prepare(MutableArrayRef<Array> arguments) {
     os << bound.constant;
     return createStringError(message);
   }
+  return Error::success();
+}
+
+bool Executable::hasKnownSizes() const {
+  return !api && (signature.resultDims || !signature.type.getNumResults());
+}
+
+SmallVector<int64_t> Executable::getResultSizes(ArrayRef<ArrayView> arguments,
+                                                unsigned index) const {
+  SmallVector<int64_t> sizes(
+      parameters[signature.type.getNumInputs() + index].sizes);
+  const ArgumentDim *source = (*signature.resultDims)[index].begin();
+  for (int64_t &size : sizes)
+    if (ShapedType::isDynamic(size)) {
+      size = arguments[source->argument].sizes[source->dim];
+      ++source;
+    }
+  return sizes;
+}
+
+/// The bytes between the first and the last element, none of them where there
+/// are no elements.
+static std::pair<uintptr_t, uintptr_t> getExtent(const ArrayView &array) {
+  auto begin = reinterpret_cast<uintptr_t>(array.data), end = begin;
+  if (isEmpty(array))
+    return {begin, end};
+  unsigned bytes = getElementBytes(array.kind);
+  for (auto [size, stride] : llvm::zip(array.sizes, array.strides))
+    (stride < 0 ? begin : end) += (size - 1) * stride * bytes;
+  return {begin, end + bytes};
+}
+
+/// Checks that each element is written once and that nothing else is.
+static Error checkWritten(unsigned index, ArrayRef<ArrayView> arguments,
+                          ArrayRef<ArrayView> results) {
+  const ArrayView &result = results[index];
+  for (auto [size, stride] : llvm::zip(result.sizes, result.strides))
+    if (size > 1 && stride == 0)
+      return createStringError("expected an element for each index, but "
+                               "several share one: a stride is 0");
+  auto [begin, end] = getExtent(result);
+  auto overlaps = [&, begin = begin, end = end](const ArrayView &other) {
+    auto [otherBegin, otherEnd] = getExtent(other);
+    return begin < otherEnd && otherBegin < end;
+  };
+  for (auto [number, argument] : llvm::enumerate(arguments))
+    if (overlaps(argument))
+      return createStringError("expected memory of its own, but it shares some "
+                               "with argument " +
+                               Twine(number));
+  for (unsigned number = 0; number < index; ++number)
+    if (overlaps(results[number]))
+      return createStringError("expected memory of its own, but it shares some "
+                               "with result " +
+                               Twine(number));
+  return Error::success();
+}
+
+Error Executable::call(ArrayRef<ArrayView> arguments,
+                       ArrayRef<ArrayView> results) const {
+  if (!hasKnownSizes())
+    return createStringError("the function allocates its results");
+  if (Error error = checkArguments(arguments))
+    return error;
+  unsigned numArguments = arguments.size();
+  unsigned numResults = signature.type.getNumResults();
+  if (results.size() != numResults)
+    return createStringError("expected " + Twine(numResults) +
+                             " results, but got " + Twine(results.size()));
+  for (unsigned index = 0; index < numResults; ++index) {
+    const Parameter &parameter = parameters[numArguments + index];
+    const ArrayView &result = results[index];
+    if (Error error =
+            checkShape(parameter.type, getResultSizes(arguments, index),
+                       parameter.takes(result.kind), result))
+      return inResult(index, std::move(error));
+    if (Error error = checkMemory(result))
+      return inResult(index, std::move(error));
+    if (Error error = checkWritten(index, arguments, results))
+      return inResult(index, std::move(error));
+  }
+
+  // Addresses are taken when no more is added.
+  SmallVector<int64_t, 128> words;
+  SmallVector<size_t, 16> starts;
+  SmallVector<void *, 16> pointers, packed;
+  auto add = [&](const ArrayView &array) {
+    starts.push_back(words.size());
+    addDescriptor(array, array.data, words);
+  };
+  llvm::for_each(arguments, add);
+  llvm::for_each(results, add);
+  for (size_t start : starts)
+    pointers.push_back(&words[start]);
+  for (unsigned index = 0; index < pointers.size(); ++index)
+    packed.push_back(parameters[index].isArray
+                         ? static_cast<void *>(&pointers[index])
+                         : arguments[index].data);
+  invoke(entry, packed);
+  return Error::success();
+}
+
+Expected<std::unique_ptr<Executable::Frame>>
+Executable::prepare(ArrayRef<ArrayView> arguments) const {
+  FunctionType type = signature.type;
+  if (Error error = checkArguments(arguments))
+    return std::move(error);
 
   auto frame = std::make_unique<Frame>();
   if (signature.resultDims)
     for (auto [index, result] : llvm::enumerate(type.getResults())) {
-      auto shaped = cast<ShapedType>(result);
-      SmallVector<int64_t> shape(shaped.getShape());
-      const ArgumentDim *source = (*signature.resultDims)[index].begin();
-      for (int64_t &extent : shape)
-        if (ShapedType::isDynamic(extent))
-          extent = size(*source++);
-      Expected<Array> array = Array::allocate(shaped.getElementType(), shape);
+      Expected<Array> array =
+          Array::allocate(cast<ShapedType>(result).getElementType(),
+                          getResultSizes(arguments, index));
       if (!array)
-        return createStringError("result " + Twine(index) + ": " +
-                                 llvm::toString(array.takeError()));
+        return inResult(index, array.takeError());
       frame->results.push_back(std::move(*array));
     }
 
-  // Where the function finds the elements.
-  auto place = [&](Array &array, bool isPassed) -> Expected<void *> {
-    if (!api || !isPassed)
-      return array.data();
-    Expected<DeviceMemory> memory = DeviceMemory::allocate(
-        *api, static_cast<int64_t>(array.bytes().size()));
-    if (!memory)
-      return memory.takeError();
-    frame->memory.push_back(std::move(*memory));
-    return frame->memory.back().get();
-  };
   // Descriptors first, so that their addresses stay.
-  for (auto [index, argument] : llvm::enumerate(arguments)) {
-    Expected<void *> data = place(argument, isArray(type.getInput(index)));
-    if (!data)
-      return inArgument(index, data.takeError());
-    frame->descriptors.push_back(makeDescriptor(argument, *data));
-    if (Error error =
-            checkLayout(type.getInput(index), frame->descriptors.back()))
+  auto add = [&](const ArrayView &array, bool isPassed) -> Error {
+    void *data = array.data;
+    if (api && isPassed) {
+      if (array.strides != ArrayRef(getContiguousStrides(array.sizes)))
+        return createStringError("expected rows without gaps, as a GPU is "
+                                 "copied to");
+      Expected<DeviceMemory> memory =
+          DeviceMemory::allocate(*api, getNumBytes(array));
+      if (!memory)
+        return memory.takeError();
+      frame->memory.push_back(std::move(*memory));
+      data = frame->memory.back().get();
+    }
+    addDescriptor(array, data, frame->descriptors.emplace_back());
+    return Error::success();
+  };
+  for (auto [index, argument] : llvm::enumerate(arguments))
+    if (Error error = add(argument, parameters[index].isArray))
       return inArgument(index, std::move(error));
-  }
-  for (auto [index, result] : llvm::enumerate(frame->results)) {
-    Expected<void *> data = place(result, /*isPassed=*/true);
-    if (!data)
-      return createStringError("result " + Twine(index) + ": " +
-                               llvm::toString(data.takeError()));
-    frame->descriptors.push_back(makeDescriptor(result, *data));
-  }
+  for (auto [index, result] : llvm::enumerate(frame->results))
+    if (Error error = add(result.view(), /*isPassed=*/true))
+      return inResult(index, std::move(error));
   for (auto &descriptor : frame->descriptors)
     frame->pointers.push_back(descriptor.data());
 
@@ -334,7 +564,7 @@ Executable::prepare(MutableArrayRef<Array> arguments) {
   for (auto [index, argument] : llvm::enumerate(arguments))
     frame->packed.push_back(isArray(type.getInput(index))
                                 ? static_cast<void *>(&frame->pointers[index])
-                                : argument.data());
+                                : argument.data);
   for (size_t index = 0; index < frame->results.size(); ++index)
     frame->packed.push_back(
         static_cast<void *>(&frame->pointers[arguments.size() + index]));
@@ -366,7 +596,7 @@ static void copyStrided(const char *from, ArrayRef<int64_t> strides,
 /// other and with arguments, and constants carry a mark in place of an
 /// allocation: each block is freed once, or never.
 SmallVector<char *> Executable::findOwned(const Frame &frame,
-                                          ArrayRef<Array> arguments) {
+                                          ArrayRef<ArrayView> arguments) const {
   constexpr uintptr_t constantMark = 0xdeadbeef;
   const char *base = reinterpret_cast<const char *>(frame.returned.data());
   SmallVector<char *> owned;
@@ -376,8 +606,8 @@ SmallVector<char *> Executable::findOwned(const Frame &frame,
     char *allocated = nullptr;
     memcpy(static_cast<void *>(&allocated), base + frame.returnedOffsets[index],
            8);
-    bool isArgument = llvm::any_of(arguments, [&](const Array &argument) {
-      return argument.data() == allocated;
+    bool isArgument = llvm::any_of(arguments, [&](const ArrayView &argument) {
+      return argument.data == allocated;
     });
     if (!isArgument && reinterpret_cast<uintptr_t>(allocated) != constantMark &&
         !llvm::is_contained(owned, allocated))
@@ -386,7 +616,8 @@ SmallVector<char *> Executable::findOwned(const Frame &frame,
   return owned;
 }
 
-Expected<SmallVector<Array>> Executable::copyReturned(const Frame &frame) {
+Expected<SmallVector<Array>>
+Executable::copyReturned(const Frame &frame) const {
   const char *base = reinterpret_cast<const char *>(frame.returned.data());
   SmallVector<Array> results;
   for (auto [index, type] : llvm::enumerate(signature.type.getResults())) {
@@ -408,8 +639,7 @@ Expected<SmallVector<Array>> Executable::copyReturned(const Frame &frame) {
     }
     Expected<Array> array = Array::allocate(element, sizes);
     if (!array)
-      return createStringError("result " + Twine(index) + ": " +
-                               llvm::toString(array.takeError()));
+      return inResult(index, array.takeError());
     if (isArray(type))
       copyStrided(data + offset * array->getElementBytes(), strides, *array);
     else
@@ -420,7 +650,7 @@ Expected<SmallVector<Array>> Executable::copyReturned(const Frame &frame) {
 }
 
 Expected<SmallVector<Array>>
-Executable::takeReturned(Frame &frame, ArrayRef<Array> arguments) {
+Executable::takeReturned(Frame &frame, ArrayRef<ArrayView> arguments) const {
   Expected<SmallVector<Array>> results = copyReturned(frame);
   llvm::for_each(findOwned(frame, arguments), std::free);
   return results;
@@ -430,31 +660,31 @@ static Error asError(const char *error) {
   return error ? createStringError(Twine(error)) : Error::success();
 }
 
-Error Executable::copyToDevice(Frame &frame, ArrayRef<Array> arguments) {
+Error Executable::copyToDevice(Frame &frame,
+                               ArrayRef<ArrayView> arguments) const {
   if (!api)
     return Error::success();
   auto memory = frame.memory.begin();
   for (auto [index, argument] : llvm::enumerate(arguments))
-    if (isArray(signature.type.getInput(index)))
-      if (Error error = asError(rope_gpu_write(
-              static_cast<int64_t>(*api), memory++->get(), argument.data(),
-              static_cast<int64_t>(argument.bytes().size()))))
+    if (parameters[index].isArray)
+      if (Error error = asError(rope_gpu_write(static_cast<int64_t>(*api),
+                                               memory++->get(), argument.data,
+                                               getNumBytes(argument))))
         return inArgument(index, std::move(error));
   return Error::success();
 }
 
 Error Executable::copyFromDevice(Frame &frame,
-                                 MutableArrayRef<Array> arguments) {
+                                 ArrayRef<ArrayView> arguments) const {
   if (!api)
     return Error::success();
   // What is queued is done first, so that its errors are not those of copies.
   if (Error error = asError(rope_gpu_synchronize(static_cast<int64_t>(*api))))
     return error;
   auto memory = frame.memory.begin();
-  auto copy = [&](Array &array) {
-    return asError(rope_gpu_read(static_cast<int64_t>(*api), array.data(),
-                                 memory++->get(),
-                                 static_cast<int64_t>(array.bytes().size())));
+  auto copy = [&](const ArrayView &array) {
+    return asError(rope_gpu_read(static_cast<int64_t>(*api), array.data,
+                                 memory++->get(), getNumBytes(array)));
   };
   for (auto [index, argument] : llvm::enumerate(arguments)) {
     Type type = signature.type.getInput(index);
@@ -466,13 +696,12 @@ Error Executable::copyFromDevice(Frame &frame,
     }
   }
   for (auto [index, result] : llvm::enumerate(frame.results))
-    if (Error error = copy(result))
-      return createStringError("result " + Twine(index) + ": " +
-                               llvm::toString(std::move(error)));
+    if (Error error = copy(result.view()))
+      return inResult(index, std::move(error));
   return Error::success();
 }
 
-Error Executable::invokeOnce(Frame &frame) {
+Error Executable::invokeOnce(Frame &frame) const {
   if (api)
     rope_gpu_begin(static_cast<int64_t>(*api), nullptr);
   invoke(entry, frame.packed);
@@ -480,7 +709,7 @@ Error Executable::invokeOnce(Frame &frame) {
 }
 
 Expected<SmallVector<Array>>
-Executable::call(MutableArrayRef<Array> arguments) {
+Executable::callAndAllocate(ArrayRef<ArrayView> arguments) const {
   Expected<std::unique_ptr<Frame>> frame = prepare(arguments);
   if (!frame)
     return frame.takeError();
@@ -496,8 +725,8 @@ Executable::call(MutableArrayRef<Array> arguments) {
 }
 
 Error Executable::repeat(
-    MutableArrayRef<Array> arguments,
-    llvm::function_ref<Error(Repeat again, int64_t bytes)> use) {
+    ArrayRef<ArrayView> arguments,
+    llvm::function_ref<Error(Repeat again, int64_t bytes)> use) const {
   Expected<std::unique_ptr<Frame>> frame = prepare(arguments);
   if (!frame)
     return frame.takeError();
@@ -513,8 +742,8 @@ Error Executable::repeat(
     return error;
   int64_t bytes = 0;
   for (auto [index, argument] : llvm::enumerate(arguments))
-    if (isArray(signature.type.getInput(index)))
-      bytes += static_cast<int64_t>(argument.bytes().size());
+    if (parameters[index].isArray)
+      bytes += getNumBytes(argument);
   bool returns = !signature.resultDims && signature.type.getNumResults();
   auto addResults = [&](ArrayRef<Array> results) {
     for (auto [result, type] : llvm::zip(results, signature.type.getResults()))

@@ -8,12 +8,12 @@
 #include "Rope/Execution/RunMain.h"
 #include "Rope/Execution/Arguments.h"
 #include "Rope/Execution/Executable.h"
+#include "Rope/Execution/FunctionCode.h"
 #include "Rope/Execution/Npy.h"
 #include "Rope/Runtime/GPURuntime.h"
 #include "Rope/Runtime/Runtime.h"
 #include "Rope/Target/OutputFile.h"
 #include "Rope/Target/ToolMain.h"
-#include "mlir/Interfaces/FunctionInterfaces.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Support/DynamicLibrary.h"
 #include "llvm/Support/FileSystem.h"
@@ -132,60 +132,6 @@ bf16 arrays are two raw bytes an element in .npy files. Exit status 0, or 1 afte
 an error.
 )";
 
-/// Erases the functions that `name` does not reach: compiling them would be
-/// waste.
-static void eraseOtherFunctions(ModuleOp module, StringRef name) {
-  SymbolTable symbols(module);
-  llvm::SetVector<Operation *> kept;
-  for (Operation &op : *module.getBody())
-    if (!isa<FunctionOpInterface>(op))
-      kept.insert(&op);
-  for (const std::string &root : {name.str(), "_mlir_ciface_" + name.str()})
-    if (Operation *op = symbols.lookup(root))
-      kept.insert(op);
-  for (size_t i = 0; i < kept.size(); ++i) {
-    auto uses = SymbolTable::getSymbolUses(kept[i]);
-    if (!uses)
-      return;
-    for (SymbolTable::SymbolUse use : *uses)
-      if (Operation *op = symbols.lookup(use.getSymbolRef().getRootReference()))
-        kept.insert(op);
-  }
-  for (Operation &op : llvm::make_early_inc_range(*module.getBody()))
-    if (!kept.contains(&op))
-      op.erase();
-}
-
-/// The function to call, by name or as the only one there is.
-static Expected<std::string> findFunction(ModuleOp module,
-                                          const Options &options) {
-  std::string list = listFunctions(module);
-  std::string holds = list.empty() ? "; it holds no public function"
-                                   : "; its functions are:" + list;
-  if (options.function.empty()) {
-    SmallVector<std::string> names;
-    for (auto function : module.getOps<FunctionOpInterface>())
-      if (function.isPublic() && !function.isExternal() &&
-          !function.getName().starts_with("_mlir_ciface_"))
-        names.push_back(function.getName().str());
-    if (names.size() == 1)
-      return names.front();
-    return createStringError("no function was named for '" + options.file +
-                             "': give --function=NAME" + holds);
-  }
-  auto function = dyn_cast_or_null<FunctionOpInterface>(
-      module.lookupSymbol(options.function));
-  if (!function)
-    return createStringError("there is no function '" + options.function +
-                             "' in '" + options.file + "'" + holds);
-  if (function.isExternal() || !function.isPublic())
-    return createStringError(
-        "function '" + options.function + "' is " +
-        (function.isExternal() ? "only declared" : "private") + " in '" +
-        options.file + "'" + holds);
-  return options.function;
-}
-
 static Expected<SmallVector<Array>> parseArguments(const Signature &signature,
                                                    const Options &options) {
   auto note = [&] { return "\nnote: the signature is " + signature.str(); };
@@ -278,7 +224,7 @@ static Expected<GPUTarget> findGPU(GPUApi api, StringRef chip) {
 }
 
 static Error benchmark(Executable &executable, StringRef function,
-                       MutableArrayRef<Array> arguments, int64_t numCalls,
+                       ArrayRef<ArrayView> arguments, int64_t numCalls,
                        const Options &options, BenchmarkLibrary &benchmarks) {
   // What has been printed comes first.
   llvm::outs().flush();
@@ -349,7 +295,8 @@ static Error run(const Options &options, BenchmarkLibrary &benchmarks,
       llvm::Triple(triple).getArch() != llvm::Triple(target->triple).getArch())
     return createStringError("'" + options.file + "' was lowered for '" +
                              triple + "', which is not this machine");
-  Expected<std::string> function = findFunction(*module, options);
+  Expected<std::string> function = findFunction(
+      *module, options.function, "'" + options.file + "'", "--function=NAME");
   if (!function)
     return function.takeError();
   eraseOtherFunctions(*module, *function);
@@ -384,12 +331,16 @@ static Error run(const Options &options, BenchmarkLibrary &benchmarks,
       Executable::create(*module, *function, *target, options.optLevel);
   if (!executable)
     return executable.takeError();
+  SmallVector<ArrayView> views;
+  for (Array &argument : *arguments)
+    views.push_back(argument.view());
   auto inSignature = [&](Error error) {
     return createStringError(llvm::toString(std::move(error)) +
                              "\nnote: the signature is " + signature->str());
   };
   if (!isBenchmark || !options.outputs.empty()) {
-    Expected<SmallVector<Array>> results = (*executable)->call(*arguments);
+    Expected<SmallVector<Array>> results =
+        (*executable)->callAndAllocate(views);
     if (!results)
       return inSignature(results.takeError());
     SmallVector<std::pair<std::string, Array *>> outputs;
@@ -402,7 +353,7 @@ static Error run(const Options &options, BenchmarkLibrary &benchmarks,
       return error;
   }
   if (isBenchmark)
-    if (Error error = benchmark(**executable, *function, *arguments, numCalls,
+    if (Error error = benchmark(**executable, *function, views, numCalls,
                                 options, benchmarks))
       return inSignature(std::move(error));
   return Error::success();

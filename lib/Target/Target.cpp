@@ -91,20 +91,15 @@ Error rope::checkRunsOnHost(const TargetInfo &target) {
 }
 
 std::unique_ptr<llvm::TargetMachine>
-rope::createTargetMachine(const TargetInfo &info, unsigned optLevel,
-                          bool inMemory) {
-  std::optional<llvm::Reloc::Model> relocation;
-  if (!inMemory)
-    relocation = llvm::Reloc::PIC_;
+rope::createTargetMachine(const TargetInfo &info, unsigned optLevel) {
   // LLVM selects no tiles of AMX without any optimisation.
   if (info.amxBF16)
     optLevel = std::max(optLevel, 1u);
   return std::unique_ptr<llvm::TargetMachine>(
       getTarget(info).createTargetMachine(
           Triple(info.triple), info.cpu, info.features, llvm::TargetOptions(),
-          relocation, /*CM=*/std::nullopt,
-          static_cast<llvm::CodeGenOptLevel>(std::min(optLevel, 3u)),
-          inMemory));
+          llvm::Reloc::PIC_, /*CM=*/std::nullopt,
+          static_cast<llvm::CodeGenOptLevel>(std::min(optLevel, 3u))));
 }
 
 //===----------------------------------------------------------------------===//

@@ -13,7 +13,7 @@ import sys
 TOOLS = ["rope-opt", "rope-translate", "rope-compile", "rope-run", "rope-lsp-server", "rope-reduce"]
 # What one tool alone needs.
 OWN = {"rope-run": r"libbenchmark\.so\.\w+"}
-ALLOWED = r"lib(Rope|MLIR|LLVM|MLIRExecutionEngineShared|stdc\+\+|c\+\+|gcc_s|m|c|clang_rt\.\w+)(-[\w]+)?\.so[.\d]*|ld-linux\S*"
+ALLOWED = r"lib(Rope|MLIR|LLVM|stdc\+\+|c\+\+|gcc_s|m|c|clang_rt\.\w+)(-[\w]+)?\.so[.\d]*|ld-linux\S*"
 
 
 def output(*command):

@@ -13,8 +13,54 @@
 #include "llvm/Support/raw_ostream.h"
 #include <cstdlib>
 #include <memory>
+#include <optional>
 
 namespace mlir::rope {
+
+/// Types of elements as they lie in memory. A boolean is a byte, 0 or 1.
+enum class ElementKind : int32_t {
+  boolean,
+  i8,
+  i16,
+  i32,
+  i64,
+  u8,
+  u16,
+  u32,
+  u64,
+  f16,
+  bf16,
+  f32,
+  f64
+};
+inline constexpr int32_t numElementKinds = 13;
+
+/// As in `u8`; a boolean is `i1`.
+StringRef stringify(ElementKind kind);
+
+/// Bytes of one element in memory.
+unsigned getElementBytes(ElementKind kind);
+
+/// How elements of the type lie in memory, none where arrays of it cannot cross
+/// the C interface. An index is an i64.
+std::optional<ElementKind> getElementKind(Type type);
+
+/// Whether elements of the kind may be passed as the type: integers of a type
+/// without sign take either.
+bool fits(Type type, ElementKind kind);
+
+/// An array in memory of somebody else; a scalar is one of rank 0.
+struct ArrayView {
+  /// The element whose indices are 0.
+  char *data = nullptr;
+  ElementKind kind = ElementKind::f32;
+  ArrayRef<int64_t> sizes;
+  /// In elements, one for each size.
+  ArrayRef<int64_t> strides;
+};
+
+/// Strides of rows without gaps. Empty dimensions count as one.
+SmallVector<int64_t> getContiguousStrides(ArrayRef<int64_t> sizes);
 
 /// A contiguous array in row-major order; a scalar is one of rank 0.
 class Array {
@@ -31,6 +77,8 @@ public:
   unsigned getElementBytes() const { return elementBytes; }
   char *data() { return memory.get(); }
   const char *data() const { return memory.get(); }
+  /// The array as functions take it.
+  ArrayView view();
   /// The elements as bytes, in this machine's order.
   MutableArrayRef<char> bytes() {
     return {memory.get(), static_cast<size_t>(numElements) * elementBytes};
@@ -43,7 +91,7 @@ private:
   };
 
   Type elementType;
-  SmallVector<int64_t> shape;
+  SmallVector<int64_t> shape, strides;
   int64_t numElements = 0;
   unsigned elementBytes = 0;
   std::unique_ptr<char, Free> memory;

@@ -32,12 +32,10 @@ llvm::Error checkIsCPU(const TargetInfo &target);
 /// feature that is missing.
 llvm::Error checkRunsOnHost(const TargetInfo &target);
 
-/// LLVM's code generator for a target that `resolveTarget` returned.
-/// `optLevel` is 0 to 3. Code for use in memory may lie anywhere, code for
-/// files is position independent.
+/// LLVM's code generator for a target that `resolveTarget` returned. `optLevel`
+/// is 0 to 3. Code is position independent.
 std::unique_ptr<llvm::TargetMachine>
-createTargetMachine(const TargetInfo &target, unsigned optLevel,
-                    bool inMemory = false);
+createTargetMachine(const TargetInfo &target, unsigned optLevel);
 
 /// Parses a file of IR, text or bytecode, `-` for standard input. Reports
 /// errors as diagnostics and returns null.
