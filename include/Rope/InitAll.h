@@ -15,11 +15,16 @@ class DialectRegistry;
 namespace mlir::rope {
 
 /// Registers the rope dialect with its interfaces, and every upstream dialect
-/// and extension that the pipelines may meet.
+/// and extension that the pipelines may meet. Those that are registered already
+/// stay as they are.
 void registerAllDialects(DialectRegistry &registry);
 
 /// Registers the passes and pipelines of this project, and upstream's passes.
 void registerAllPasses();
+
+/// Registers those of this project alone, for programs that register upstream's
+/// by themselves. Any further call does nothing.
+void registerRopePasses();
 
 } // namespace mlir::rope
 

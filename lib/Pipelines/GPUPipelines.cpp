@@ -175,7 +175,7 @@ void rope::buildGPUPipeline(OpPassManager &pm, GPUApi api,
 }
 
 void rope::registerGPUPipelines() {
-  PassPipelineRegistration<RopeToKernelsPipelineOptions>(
+  registerModulePipeline<RopeToKernelsPipelineOptions>(
       "rope-to-gpu",
       "Lower rope operations to kernels of one form for all GPUs, and launches",
       [](OpPassManager &pm, const RopeToKernelsPipelineOptions &options) {
@@ -184,7 +184,7 @@ void rope::registerGPUPipelines() {
         buildRopeToGPUPipeline(pm, options.api, all);
       });
   auto add = [](GPUApi api, StringRef name, StringRef description) {
-    PassPipelineRegistration<RopeToGPUPipelineOptions>(
+    registerModulePipeline<RopeToGPUPipelineOptions>(
         name, description,
         [api](OpPassManager &pm, const RopeToGPUPipelineOptions &options) {
           buildGPUPipeline(pm, api, options);

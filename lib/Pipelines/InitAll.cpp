@@ -32,7 +32,17 @@ void rope::registerAllDialects(DialectRegistry &registry) {
 
 void rope::registerAllPasses() {
   mlir::registerAllPasses();
-  registerRopeConversionPasses();
-  registerRopeTransformsPasses();
-  registerPipelines();
+  registerRopePasses();
+}
+
+void rope::registerRopePasses() {
+  // The registry of passes does not take a name twice, and a plugin may meet a
+  // program that has them.
+  static bool once = [] {
+    registerRopeConversionPasses();
+    registerRopeTransformsPasses();
+    registerPipelines();
+    return true;
+  }();
+  (void)once;
 }

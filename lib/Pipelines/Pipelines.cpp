@@ -188,7 +188,7 @@ void rope::registerPipelines() {
       "rope-optimize",
       "Find rotations and fold them into the operations around them",
       buildRopeOptimizePipeline);
-  PassPipelineRegistration<RopeToLLVMPipelineOptions>(
+  registerModulePipeline<RopeToLLVMPipelineOptions>(
       "rope-to-llvm",
       "Lower rope operations, and what stands around them, to the llvm dialect",
       buildRopeToLLVMPipeline);

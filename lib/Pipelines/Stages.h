@@ -10,6 +10,7 @@
 
 #include "Rope/Transforms/Passes.h"
 #include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
 
 namespace mlir::rope {
 
@@ -25,6 +26,33 @@ void addBufferization(OpPassManager &pm);
 /// `parallel`, parallel loops run on several threads.
 void addHostStages(OpPassManager &pm, const SetTargetOptions &target,
                    bool parallel);
+
+/// Makes a pipeline that starts with passes on modules known to the pass
+/// registry. Upstream's PassPipelineRegistration would end the program where a
+/// textual pipeline puts one on functions.
+template <typename Options>
+void registerModulePipeline(
+    StringRef name, StringRef description,
+    std::function<void(OpPassManager &, const Options &)> build) {
+  registerPassPipeline(
+      name, description,
+      [name, build](OpPassManager &pm, StringRef text,
+                    function_ref<LogicalResult(const Twine &)> emitError) {
+        if (pm.getOpName().value_or("builtin.module") != "builtin.module")
+          return emitError("can't add pipeline '" + name +
+                           "', which runs on 'builtin.module', to a pass "
+                           "manager on '" +
+                           *pm.getOpName() + "', did you intend to nest?");
+        Options options;
+        if (failed(options.parseFromString(text)))
+          return failure();
+        build(pm, options);
+        return success();
+      },
+      [](function_ref<void(const ::mlir::detail::PassOptions &)> handle) {
+        handle(Options());
+      });
+}
 
 /// Makes the pipelines for GPUs known to the pass registry.
 void registerGPUPipelines();
