@@ -1,7 +1,7 @@
 # The front door: `make help` lists the targets. Everything is built in build/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build test demo bench bench-quick bench-peers bench-report bench-gpu bench-raise examples docs check-docs format check-format lint clean
+.PHONY: help dependencies build test demo bench bench-quick bench-peers bench-report bench-gpu bench-raise examples reference docs check-docs format check-format lint clean
 
 sources := git ls-files -co --exclude-standard -- '*.cpp' '*.h' '*.c'
 # What the tests compile for the host may not depend on who runs them.
@@ -56,8 +56,11 @@ bench-gpu: build ## Measure kernels on an NVIDIA GPU, with the PyTorch of GPU_PY
 bench-raise: build ## Measure how long the rotations of exported models of 1 to 80 layers take to find
 	@python3 benchmarks/raise.py build/bin/rope-opt
 
-docs: build ## Generate docs/reference from the operation and pass definitions
+reference: build ## Generate docs/reference from the definitions of operations and passes
 	@scripts/generate-docs docs/reference
+
+docs: reference ## Build the documentation's site into build/docs
+	@scripts/build-site
 
 check-docs: build ## Fail where docs/reference or a table of results is out of date
 	@python3 benchmarks/report.py --check

@@ -34,6 +34,13 @@ for what, labels in [("verifier", verified), ("negative test", tested)]:
     failures += [f"{name} is documented but has no {what}" for name in documented - labels]
     failures += [f"{name} has a {what} but is not documented" for name in labels - documented]
 
+# Rules of rewriting, each named by a test.
+rewriting = "".join(text for text in definitions.values()) + (root / "include/Rope/Transforms/Passes.td").read_text()
+rewritten = "".join(path.read_text() for path in (root / "test").glob("*/*.mlir"))
+rewrites = set(re.findall(r"^ *- \(((?:apply_f|simplify_)\d+)\)", rewriting, re.MULTILINE))
+assert len(rewrites) > 10, "the documentation's rules of rewriting were not found"
+failures += [f"{name} is documented but no test names it" for name in rewrites if f"({name})" not in rewritten]
+
 # Each negative test expects the label it is named after.
 for case in tests.split("// -----"):
     name = re.search(rf"@({label})_", case)

@@ -59,7 +59,7 @@ def TileApply : Pass<"rope-tile-apply"> {
     Replaces rotations by an `scf.forall` over blocks of their positions. Those
     on tensors that read the same table, as for query and key, share a loop:
 
-    ```mlir
+    ```text
     %r:2 = scf.forall (%i) = (0) to (%n) step (%block) shared_outs(..) {
       %cos, %sin = rope.table ins(%positions[%i..], %frequencies) ..
       %0 = rope.apply ins(%q[.., %i.., ..], %cos, %sin) ..
@@ -106,7 +106,7 @@ def StreamApply : Pass<"rope-stream-apply"> {
     (non-temporal ones) do not, but are slower than others where the arrays fit
     in a cache. This pass makes two of each `rope.apply` on memrefs,
 
-    ```mlir
+    ```text
     scf.if %streams {
       rope.apply .. {rope.streaming = 64 : i64}
     } else {
@@ -410,7 +410,9 @@ def ExposeCInterface : Pass<"rope-expose-c-interface", "::mlir::ModuleOp"> {
     one on strided memrefs whose results the caller allocates:
 
     ```mlir
-    func.func @f(%x: tensor<?x4xf32>, %n: i64) -> tensor<?x4xf32>
+    func.func @f(%x: tensor<?x4xf32>, %n: i64) -> tensor<?x4xf32> {
+      return %x : tensor<?x4xf32>
+    }
     ```
 
     becomes
@@ -420,7 +422,10 @@ def ExposeCInterface : Pass<"rope-expose-c-interface", "::mlir::ModuleOp"> {
                  %y: memref<?x4xf32, strided<[?, 1], offset: ?>>)
       attributes {c_signature = (tensor<?x4xf32>, i64) -> tensor<?x4xf32>,
                   c_result_dims = [array<i64: 0, 0>], c_equal_dims = [],
-                  llvm.emit_c_interface}
+                  llvm.emit_c_interface} {
+      // What was returned is written to %y.
+      return
+    }
     ```
 
     The innermost dimension has a stride of one. `c_result_dims` holds, for each
@@ -607,7 +612,7 @@ def OutlineParallelLoops : Pass<"rope-outline-parallel-loops", "::mlir::ModuleOp
     each `scf.forall` without results, of a function into a private function, and
     calls the runtime with it (`Rope/Runtime/Runtime.h`):
 
-    ```mlir
+    ```text
     scf.parallel (%i, %j) = (%c0, %c0) to (%m, %n) step (%c1, %c1) {
       %scratch = memref.alloc() : memref<256xf32>
       ..
@@ -617,7 +622,7 @@ def OutlineParallelLoops : Pass<"rope-outline-parallel-loops", "::mlir::ModuleOp
 
     becomes
 
-    ```mlir
+    ```text
     %tasks = arith.muli %m, %n : index
     llvm.call @rope_parallel_for(%f_parallel_0, %context, %tasks, %bytes)
       : (!llvm.ptr, !llvm.ptr, i64, i64) -> ()
