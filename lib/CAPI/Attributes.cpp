@@ -86,9 +86,8 @@ static auto readElement(const char *function, MlirAttribute handle,
 
 #define ROPE_DEFINE_NUMBERS(KIND, NAME)                                        \
   intptr_t rope##KIND##AttrGetNum##NAME##s(MlirAttribute attr) {               \
-    return read<KIND##Attr>(__func__, attr, [](KIND##Attr a) {                 \
-      return int64_t(a.get##NAME##s().size());                                 \
-    });                                                                        \
+    return read<KIND##Attr>(                                                   \
+        __func__, attr, [](KIND##Attr a) { return a.get##NAME##s().size(); }); \
   }                                                                            \
   double rope##KIND##AttrGet##NAME(MlirAttribute attr, intptr_t index) {       \
     return readElement<KIND##Attr>(__func__, attr, index, [](KIND##Attr a) {   \
@@ -407,7 +406,7 @@ RopePairing ropeRotationAttrGetPairing(MlirAttribute attr) {
 
 intptr_t ropeRotationAttrGetNumPositionDims(MlirAttribute attr) {
   return read<RotationAttr>(__func__, attr, [](RotationAttr a) {
-    return int64_t(a.getPositionDims().size());
+    return a.getPositionDims().size();
   });
 }
 
