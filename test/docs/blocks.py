@@ -243,7 +243,7 @@ def run_page(page: str, prefix: pathlib.Path) -> None:
     mlir = [block for block in todo if block.language == "mlir" and "output" not in block.notes]
     if mlir:
         check_mlir(mlir, str(prefix / "bin/rope-opt"))
-    environment = dict(os.environ, PATH=f"{prefix}/bin:{os.environ['PATH']}")
+    environment = dict(os.environ, PATH=f"{prefix}/bin:{os.environ['PATH']}", ROPE_PREFIX=str(prefix))
     # No device that is here by chance: Mesa's software driver of Vulkan.
     if drivers := glob.glob("/usr/share/vulkan/icd.d/lvp_icd*.json"):
         environment |= {"VK_DRIVER_FILES": drivers[0], "VK_ICD_FILENAMES": drivers[0]}
