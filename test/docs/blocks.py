@@ -108,9 +108,10 @@ def check_kinds(blocks: list) -> None:
         elif "from" in block.notes:
             contains(block)
         elif "file" in block.notes:
-            name = block.notes["file"]
-            if not any(name in later.text for later in blocks[i + 1:] if later.language in RUN or "file" in later.notes):
-                raise Wrong(f"{block}: no later block uses {name}")
+            name = block.notes["file"].replace("CMakeLists.txt", "cmake")
+            others = [other for other in blocks if other is not block and (other.language in RUN or "file" in other.notes)]
+            if not any(name in other.text for other in others):
+                raise Wrong(f"{block}: no other block uses {name}")
         elif "output" in block.notes:
             if not i or blocks[i - 1].language not in ("sh", "python"):
                 raise Wrong(f"{block}: no block in front of it prints")
