@@ -104,6 +104,8 @@ def attention(content):
                           (1.25 * sizes[-1], height), fontsize=8.5, color=colour, va="center",
                           fontweight="bold" if name == "rope" else None)  # fmt: skip
         ticks = sorted({size for points in lines.values() for size in points})
+        # Numbers that lie beside each other would be written over each other.
+        ticks = [tick for tick, after in zip(ticks, [*ticks[1:], 2 * ticks[-1]]) if after > 1.2 * tick]
         axes.set_xscale("log", base=2)
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.xaxis.set_minor_formatter(NullFormatter())
