@@ -78,6 +78,16 @@ typedef struct RopeCompileOptions {
 /** This machine, level 3, threads, nothing else. */
 MLIR_CAPI_EXPORTED RopeCompileOptions ropeCompileOptionsGetDefault(void);
 
+/**
+ * The number of threads of later calls, the calling one included; 0 or less
+ * goes back to the default, `ROPE_NUM_THREADS` or else the number of processors
+ * in the process's affinity mask. Calls at the same time share them: the first
+ * takes them all, the others run on their own thread. See
+ * `Rope/Runtime/Runtime.h`.
+ */
+MLIR_CAPI_EXPORTED void ropeSetNumThreads(int64_t threads);
+MLIR_CAPI_EXPORTED int64_t ropeGetNumThreads(void);
+
 /** A function of a module, compiled for this machine; null where `ptr` is. */
 typedef struct RopeFunction {
   void *ptr;
@@ -133,8 +143,8 @@ MLIR_CAPI_EXPORTED MlirLogicalResult ropeFunctionGetResultSizes(
     intptr_t index, int64_t *sizes);
 
 /**
- * Calls the function, which writes to the results. Takes no lock and no memory
- * of its own, and may be called by any number of threads. Fails with an error,
+ * Calls the function, which writes to the results. Takes no lock, and may be
+ * called by any number of threads. Fails with an error,
  * before anything is called, where a number, type, rank, size or stride does
  * not fit, where memory is missing, or where a result shares memory with
  * another one or with an argument. Results written fastest start at a multiple

@@ -9,6 +9,7 @@
 #include "Errors.h"
 #include "Rope/Execution/Executable.h"
 #include "Rope/Execution/FunctionCode.h"
+#include "Rope/Runtime/Runtime.h"
 #include "mlir/CAPI/IR.h"
 #include "mlir/CAPI/Support.h"
 #include <list>
@@ -35,6 +36,10 @@ intptr_t ropeElementTypeGetBytes(RopeElementType type) {
   return isElementType(type) ? getElementBytes(static_cast<ElementKind>(type))
                              : 0;
 }
+
+void ropeSetNumThreads(int64_t threads) { rope_set_num_threads(threads); }
+
+int64_t ropeGetNumThreads() { return rope_get_num_threads(); }
 
 //===----------------------------------------------------------------------===//
 // Compiling

@@ -222,7 +222,8 @@ static std::string identifyLibrary(const void *address) {
     llvm::consumeError(file.takeError());
   }
   llvm::sys::fs::file_status status;
-  (void)llvm::sys::fs::status(info.dli_fname, status);
+  if (llvm::sys::fs::status(info.dli_fname, status))
+    return "";
   return std::to_string(status.getSize()) + "," +
          std::to_string(
              status.getLastModificationTime().time_since_epoch().count());

@@ -59,7 +59,7 @@ StringRef rope::getModuleTriple(ModuleOp module) {
 Error rope::checkIsCPU(const TargetInfo &target) {
   switch (Triple(target.triple).getArch()) {
   case Triple::x86_64:
-    if (!target.hasFeature("64bit"))
+    if (!target.getFeatures().contains("64bit"))
       return createStringError("the processor '" + target.cpu +
                                "' has no 64-bit mode, which '" + target.triple +
                                "' needs");
@@ -82,8 +82,9 @@ Error rope::checkRunsOnHost(const TargetInfo &target) {
     return createStringError("code for '" + target.triple +
                              "' cannot run on this machine, '" + host.str() +
                              "'");
+  llvm::StringSet<> features = target.getFeatures();
   for (const auto &feature : llvm::sys::getHostCPUFeatures())
-    if (!feature.getValue() && target.hasFeature(feature.getKey()))
+    if (!feature.getValue() && features.contains(feature.getKey()))
       return createStringError("code for '" + target.cpu +
                                "' cannot run on this machine, which lacks '" +
                                feature.getKey() + "'");

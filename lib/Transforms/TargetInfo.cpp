@@ -40,10 +40,14 @@ static std::unique_ptr<MCSubtargetInfo> subtarget(const TargetInfo &info,
       target->createMCSubtargetInfo(triple, info.cpu, info.features));
 }
 
-bool TargetInfo::hasFeature(StringRef name) const {
+StringSet<> TargetInfo::getFeatures() const {
   std::string error;
-  std::unique_ptr<MCSubtargetInfo> info = subtarget(*this, error);
-  return info && info->checkFeatures(("+" + name).str());
+  StringSet<> names;
+  if (std::unique_ptr<MCSubtargetInfo> info = subtarget(*this, error))
+    for (const SubtargetFeatureKV &feature :
+         info->getEnabledProcessorFeatures())
+      names.insert(feature.Key);
+  return names;
 }
 
 Expected<TargetInfo> mlir::rope::resolveTarget(StringRef triple, StringRef cpu,
@@ -103,14 +107,15 @@ Expected<TargetInfo> mlir::rope::resolveTarget(StringRef triple, StringRef cpu,
     info.hasFMA = true;
   }
   if (Triple(info.triple).isX86()) {
-    if (info.hasFeature("avx512f") && info.hasFeature("avx512vl")) {
+    StringSet<> enabled = info.getFeatures();
+    if (enabled.contains("avx512f") && enabled.contains("avx512vl")) {
       info.vectorBits = 512;
       info.vectorRegisters = 32;
-      info.avx512BF16 = info.hasFeature("avx512bf16");
-    } else if (info.hasFeature("avx")) {
+      info.avx512BF16 = enabled.contains("avx512bf16");
+    } else if (enabled.contains("avx")) {
       info.vectorBits = 256;
     }
-    info.hasFMA = info.hasFeature("fma");
+    info.hasFMA = enabled.contains("fma");
     // The third cache of a group of cores, 32 MB, takes what leaves the second:
     // a copy of 21 MB, read and written, by plain stores takes 0.66 of the time
     // of one by stores past the caches, of 42 MB 1.4 times as long (Zen 5).
@@ -118,7 +123,7 @@ Expected<TargetInfo> mlir::rope::resolveTarget(StringRef triple, StringRef cpu,
       info.streamingBytes = 32 << 20;
       info.fastBF16Dot = info.avx512BF16;
     }
-    info.amxBF16 = info.avx512BF16 && info.hasFeature("amx-bf16") &&
+    info.amxBF16 = info.avx512BF16 && enabled.contains("amx-bf16") &&
                    Triple(info.triple).isOSLinux() &&
                    Triple(info.triple).isArch64Bit();
   }

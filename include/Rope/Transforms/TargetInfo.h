@@ -9,6 +9,7 @@
 #define ROPE_TRANSFORMS_TARGETINFO_H
 
 #include "llvm/ADT/StringRef.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/Error.h"
 #include <string>
 
@@ -38,8 +39,8 @@ struct TargetInfo {
   /// Has tiles of AMX for bf16, and an operating system that lends them.
   bool amxBF16 = false;
 
-  /// Whether it has a feature that its triple knows.
-  bool hasFeature(llvm::StringRef name) const;
+  /// The names of all features that it has.
+  llvm::StringSet<> getFeatures() const;
 };
 
 /// Resolves what a user wrote: an empty triple and 'host' are this machine, an
