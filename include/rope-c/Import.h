@@ -1,4 +1,5 @@
-/*===- rope-c/Import.h - modules from configurations -------------*- C -*-===*\
+/*===- rope-c/Import.h - modules from text and configs -------------*- C
+-*-===*\
 |*                                                                            *|
 |* Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.     *|
 |* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception                    *|
@@ -13,6 +14,15 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/**
+ * Parses a module, text or bytecode. `fileName` stands in locations. `source`
+ * needs no zero at its end, nor a module around its operations. The caller
+ * destroys the module. Returns a null module after a diagnostic.
+ */
+MLIR_CAPI_EXPORTED MlirModule ropeParseModule(MlirContext context,
+                                              MlirStringRef source,
+                                              MlirStringRef fileName);
 
 /**
  * Imports the text of a `config.json` as published with a model on the Hugging

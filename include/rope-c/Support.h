@@ -14,11 +14,19 @@
 extern "C" {
 #endif
 
+/** What an error is about. */
+typedef enum RopeErrorKind {
+  ROPE_ERROR_ARGUMENT, /**< what was passed: a null handle, a size, a type */
+  ROPE_ERROR_NAME,  /**< a name that is not there, or none where one must be */
+  ROPE_ERROR_MODULE /**< a module that cannot be compiled */
+} RopeErrorKind;
+
 /**
  * Gets the errors of this API: what was expected, what was found. `message` is
  * valid during the call.
  */
-typedef void (*RopeErrorCallback)(MlirStringRef message, void *userData);
+typedef void (*RopeErrorCallback)(MlirStringRef message, RopeErrorKind kind,
+                                  void *userData);
 
 /**
  * Sets what gets the errors of later calls from this thread; null goes back to

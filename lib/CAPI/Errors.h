@@ -8,16 +8,19 @@
 #ifndef ROPE_LIB_CAPI_ERRORS_H
 #define ROPE_LIB_CAPI_ERRORS_H
 
+#include "rope-c/Support.h"
 #include "llvm/ADT/Twine.h"
 #include "llvm/Support/Error.h"
 
 namespace mlir::rope {
 
 /// Hands a message to the calling thread's error callback.
-void reportError(const llvm::Twine &message);
+void reportError(const llvm::Twine &message,
+                 RopeErrorKind kind = ROPE_ERROR_ARGUMENT);
 
-inline void reportError(llvm::Error error) {
-  reportError(llvm::toString(std::move(error)));
+inline void reportError(llvm::Error error,
+                        RopeErrorKind kind = ROPE_ERROR_ARGUMENT) {
+  reportError(llvm::toString(std::move(error)), kind);
 }
 
 /// Reports that an argument of a function of the C interface is null.

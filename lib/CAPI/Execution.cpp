@@ -83,29 +83,30 @@ static RopeParameter describe(Type type) {
   return parameter;
 }
 
-static Expected<std::unique_ptr<CompiledFunction>>
-compile(ModuleOp module, StringRef name, const RopeCompileOptions &options) {
+/// The processor to compile for, which must be this machine's or less.
+static Expected<TargetInfo> getTarget(const RopeCompileOptions &options) {
   if (options.optLevel < 0 || options.optLevel > 3)
     return createStringError("unknown level of optimization " +
                              Twine(options.optLevel) + ": expected 0 to 3");
-  Expected<std::string> found =
-      findFunction(module, name, "the module", "a name");
-  if (!found)
-    return found.takeError();
   StringRef cpu = unwrap(options.targetCPU);
   Expected<TargetInfo> target = resolveTarget("", cpu.empty() ? "host" : cpu,
                                               unwrap(options.targetFeatures));
-  if (!target)
-    return target.takeError();
-  if (Error error = checkRunsOnHost(*target))
-    return std::move(error);
+  if (target)
+    if (Error error = checkRunsOnHost(*target))
+      return std::move(error);
+  return target;
+}
+
+static Expected<std::unique_ptr<CompiledFunction>>
+compile(ModuleOp module, StringRef name, const TargetInfo &target,
+        const RopeCompileOptions &options) {
   FunctionCodeOptions codeOptions;
   codeOptions.optLevel = options.optLevel;
   codeOptions.optimize = options.optimize;
   codeOptions.singleThreaded = options.singleThreaded;
   codeOptions.cacheDirectory = unwrap(options.cacheDirectory).str();
   Expected<CachedFunctionCode> code =
-      compileFunction(module, *found, *target, codeOptions);
+      compileFunction(module, name, target, codeOptions);
   if (!code)
     return code.takeError();
   Expected<std::unique_ptr<Executable>> executable =
@@ -131,10 +132,23 @@ RopeFunction ropeFunctionCompile(MlirModule module, MlirStringRef name,
     return {nullptr};
   }
   RopeCompileOptions defaults = ropeCompileOptionsGetDefault();
+  if (!options)
+    options = &defaults;
+  Expected<std::string> found =
+      findFunction(unwrap(module), unwrap(name), "the module", "a name");
+  if (!found) {
+    reportError(found.takeError(), ROPE_ERROR_NAME);
+    return {nullptr};
+  }
+  Expected<TargetInfo> target = getTarget(*options);
+  if (!target) {
+    reportError(target.takeError());
+    return {nullptr};
+  }
   Expected<std::unique_ptr<CompiledFunction>> function =
-      compile(unwrap(module), unwrap(name), options ? *options : defaults);
+      compile(unwrap(module), *found, *target, *options);
   if (!function) {
-    reportError(function.takeError());
+    reportError(function.takeError(), ROPE_ERROR_MODULE);
     return {nullptr};
   }
   return {function->release()};

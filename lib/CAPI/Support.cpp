@@ -23,10 +23,10 @@ struct ErrorHandler {
 
 static thread_local ErrorHandler errorHandler;
 
-void rope::reportError(const Twine &message) {
+void rope::reportError(const Twine &message, RopeErrorKind kind) {
   std::string text = message.str();
   if (errorHandler.callback)
-    errorHandler.callback(wrap(StringRef(text)), errorHandler.userData);
+    errorHandler.callback(wrap(StringRef(text)), kind, errorHandler.userData);
   else
     llvm::errs() << "error: " << text << "\n";
 }
