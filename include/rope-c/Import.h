@@ -1,5 +1,4 @@
-/*===- rope-c/Import.h - modules from text and configs -------------*- C
--*-===*\
+/*===- rope-c/Import.h - modules from text and configurations -----*- C -*-===*\
 |*                                                                            *|
 |* Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.     *|
 |* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception                    *|

@@ -1,4 +1,4 @@
-//===- Import.cpp - text and configurations, from C ---------------------===//
+//===- Import.cpp - text and configurations, from C -----------------------===//
 //
 // Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

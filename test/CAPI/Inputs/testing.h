@@ -38,7 +38,9 @@ static inline void keep(MlirStringRef text, void *userData) {
   strncat(lastMessage, text.data, text.length < room ? text.length : room);
 }
 
-static inline void onError(MlirStringRef message, void *userData) {
+static inline void onError(MlirStringRef message, RopeErrorKind kind,
+                           void *userData) {
+  (void)kind;
   ++numErrors;
   lastMessage[0] = 0;
   keep(message, userData);
@@ -107,8 +109,7 @@ static inline MlirContext createContext(void) {
 
 static inline MlirType tensor(MlirType element, intptr_t rank,
                               const int64_t *sizes) {
-  return mlirRankedTensorTypeGet(rank, sizes, element,
-                                 mlirAttributeGetNull());
+  return mlirRankedTensorTypeGet(rank, sizes, element, mlirAttributeGetNull());
 }
 
 static inline void toStdout(MlirStringRef text, void *userData) {
