@@ -1,0 +1,35 @@
+"""A compiler for rotary position embeddings (RoPE), as an MLIR dialect on LLVM and MLIR.
+
+- `rope_mlir.ir`: modules, parsed, verified, printed, walked.
+- `rope_mlir.passes`: passes and pipelines.
+- `import_hf_config`: a module from the `config.json` of a published model.
+"""
+
+from __future__ import annotations
+
+try:
+    from . import _core
+except ImportError as error:
+    if "libMLIR" not in str(error) and "libLLVM" not in str(error):
+        raise
+    raise ImportError(
+        f"rope_mlir needs the shared libraries of LLVM and MLIR 22 ({error}): install the packages libmlir-22 and"
+        " libllvm22, on Debian and Ubuntu by `apt-get install libmlir-22`, and install rope-mlir again if they stand"
+        " elsewhere than when it was built"
+    ) from error
+
+from . import ir, passes
+from ._errors import Diagnostic, FunctionNotFoundError, Location, MLIRError
+from ._import import import_hf_config
+
+__all__ = [
+    "Diagnostic",
+    "FunctionNotFoundError",
+    "Location",
+    "MLIRError",
+    "import_hf_config",
+    "ir",
+    "passes",
+]
+
+__version__: str = _core.__version__

@@ -1,0 +1,31 @@
+//===- Core.cpp - the extension module ------------------------------------===//
+//
+// Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Module.h"
+#include "rope-c/Support.h"
+
+namespace nb = nanobind;
+using namespace rope_python;
+
+/// Nothing else of the C interface may be called where this fails.
+static void checkLLVMVersion() {
+  std::string error;
+  ropeSetErrorCallback(append, &error);
+  bool fits = ropeCheckLLVMVersion();
+  ropeSetErrorCallback(nullptr, nullptr);
+  if (!fits)
+    raise(PyExc_ImportError, error);
+}
+
+NB_MODULE(_core, m) {
+  checkLLVMVersion();
+  // What a caller keeps until the interpreter ends is no leak of this module.
+  nb::set_leak_warnings(false);
+  m.attr("__version__") = toString(ropeGetVersion()).c_str();
+  m.attr("llvm_version") = toString(ropeGetLLVMVersion()).c_str();
+  addModule(m);
+}
