@@ -3,6 +3,7 @@
 - `rope_mlir.ir`: modules, parsed, verified, printed, walked.
 - `rope_mlir.passes`: passes and pipelines.
 - `import_hf_config`: a module from the `config.json` of a published model.
+- `compile`: a function of a module, called with arrays.
 """
 
 from __future__ import annotations
@@ -19,14 +20,18 @@ except ImportError as error:
     ) from error
 
 from . import ir, passes
+from ._compile import compile
+from ._core import Function
 from ._errors import Diagnostic, FunctionNotFoundError, Location, MLIRError
 from ._import import import_hf_config
 
 __all__ = [
     "Diagnostic",
+    "Function",
     "FunctionNotFoundError",
     "Location",
     "MLIRError",
+    "compile",
     "import_hf_config",
     "ir",
     "passes",

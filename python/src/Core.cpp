@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Function.h"
 #include "Module.h"
 #include "rope-c/Support.h"
 
@@ -28,4 +29,5 @@ NB_MODULE(_core, m) {
   m.attr("__version__") = toString(ropeGetVersion()).c_str();
   m.attr("llvm_version") = toString(ropeGetLLVMVersion()).c_str();
   addModule(m);
+  addFunction(m);
 }
