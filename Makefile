@@ -76,4 +76,4 @@ lint: build ## Run clang-tidy on the sources
 	@git ls-files -- 'lib/*.cpp' 'tools/*.cpp' | xargs -P 2 -n 4 clang-tidy-22 -p build --quiet --warnings-as-errors='*'
 
 clean: ## Remove everything that was built
-	@rm -rf build build-debug build-asan
+	@rm -rf build build-debug build-asan build-tsan
