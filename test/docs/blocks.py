@@ -275,7 +275,10 @@ def run_page(page: str, prefix: pathlib.Path) -> None:
             elif block.language == "python":
                 printed = python(block, namespace)
             elif block.language == "json":
-                json.loads(block.text)
+                try:
+                    json.loads(block.text)
+                except json.JSONDecodeError as error:
+                    raise Wrong(f"{block}: {error}") from None
         os.chdir("/")
 
 
