@@ -7,7 +7,6 @@
 
 #include "Rope/Execution/Executable.h"
 #include "Rope/Runtime/GPURuntime.h"
-#include "Rope/Runtime/Runtime.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/ExecutionEngine/Orc/AbsoluteSymbols.h"
 #include "llvm/ExecutionEngine/Orc/ExecutionUtils.h"
@@ -58,19 +57,6 @@ struct Executable::Parameter {
 
 Executable::~Executable() = default;
 
-/// What compiled code calls of libRope.so.
-static const std::pair<StringRef, void *> runtimeFunctions[] = {
-    {runtimeSymbol, reinterpret_cast<void *>(&rope_parallel_for)},
-    {"rope_gpu_launch", reinterpret_cast<void *>(&rope_gpu_launch)},
-    {"rope_gpu_constant", reinterpret_cast<void *>(&rope_gpu_constant)},
-    {"rope_gpu_alloc", reinterpret_cast<void *>(&rope_gpu_alloc)},
-    {"rope_gpu_free", reinterpret_cast<void *>(&rope_gpu_free)},
-    {"rope_gpu_check_address",
-     reinterpret_cast<void *>(&rope_gpu_check_address)},
-    {"rope_gpu_upload", reinterpret_cast<void *>(&rope_gpu_upload)},
-    {"rope_gpu_fail", reinterpret_cast<void *>(&rope_gpu_fail)},
-};
-
 /// A session that links object files into this process.
 struct Executable::Memory {
   explicit Memory(std::unique_ptr<llvm::orc::ExecutorProcessControl> process)
@@ -96,7 +82,7 @@ Error Executable::link(const FunctionCode &code) {
   llvm::orc::JITDylib &library = session.createBareJITDylib(code.name);
   // Whatever else the process has loaded, this is the runtime that is meant.
   llvm::orc::SymbolMap symbols;
-  for (auto &[name, address] : runtimeFunctions)
+  for (auto &[name, address] : getRuntimeFunctions())
     symbols[session.intern(name)] = {llvm::orc::ExecutorAddr::fromPtr(address),
                                      llvm::JITSymbolFlags::Exported |
                                          llvm::JITSymbolFlags::Callable};

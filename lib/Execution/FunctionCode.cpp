@@ -6,6 +6,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "Rope/Execution/FunctionCode.h"
+#include "Rope/Runtime/GPURuntime.h"
+#include "Rope/Runtime/Runtime.h"
 #include "Rope/Target/OutputFile.h"
 #include "Rope/Target/Signature.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -127,12 +129,31 @@ static void addEntry(llvm::Module &module, StringRef symbol, StringRef name) {
   builder.CreateRetVoid();
 }
 
+ArrayRef<std::pair<StringRef, void *>> rope::getRuntimeFunctions() {
+  static const std::pair<StringRef, void *> functions[] = {
+      {runtimeSymbol, reinterpret_cast<void *>(&rope_parallel_for)},
+      {"rope_gpu_launch", reinterpret_cast<void *>(&rope_gpu_launch)},
+      {"rope_gpu_constant", reinterpret_cast<void *>(&rope_gpu_constant)},
+      {"rope_gpu_alloc", reinterpret_cast<void *>(&rope_gpu_alloc)},
+      {"rope_gpu_free", reinterpret_cast<void *>(&rope_gpu_free)},
+      {"rope_gpu_check_address",
+       reinterpret_cast<void *>(&rope_gpu_check_address)},
+      {"rope_gpu_upload", reinterpret_cast<void *>(&rope_gpu_upload)},
+      {"rope_gpu_fail", reinterpret_cast<void *>(&rope_gpu_fail)},
+  };
+  return functions;
+}
+
 /// The first function that is called and that nothing defines.
 static std::string findMissing(const llvm::Module &module) {
   llvm::sys::DynamicLibrary::LoadLibraryPermanently(nullptr);
   for (const llvm::Function &callee : module)
     if (callee.isDeclaration() && !callee.isIntrinsic() &&
         !callee.use_empty() &&
+        llvm::none_of(getRuntimeFunctions(),
+                      [&](const auto &function) {
+                        return function.first == callee.getName();
+                      }) &&
         !llvm::sys::DynamicLibrary::SearchForAddressOfSymbol(
             callee.getName().str()))
       return callee.getName().str();

@@ -4,6 +4,7 @@
 - `rope_mlir.passes`: passes and pipelines.
 - `import_hf_config`: a module from the `config.json` of a published model.
 - `compile`: a function of a module, called with arrays.
+- `set_num_threads`, `get_num_threads`: threads of these functions.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ except ImportError as error:
 
 from . import ir, passes
 from ._compile import compile
-from ._core import Function
+from ._core import Function, get_num_threads, set_num_threads
 from ._errors import Diagnostic, FunctionNotFoundError, Location, MLIRError
 from ._import import import_hf_config
 
@@ -32,9 +33,11 @@ __all__ = [
     "Location",
     "MLIRError",
     "compile",
+    "get_num_threads",
     "import_hf_config",
     "ir",
     "passes",
+    "set_num_threads",
 ]
 
 __version__: str = _core.__version__

@@ -59,8 +59,9 @@ def compile(
 
     Raises:
         FunctionNotFoundError: there is no public function of that name, or there are several and none was named.
-        MLIRError: the module is not valid or cannot be lowered, or the processor is not this machine's.
+        MLIRError: the module is not valid or cannot be lowered.
         TypeError: an argument of another type.
+        ValueError: the processor or a feature is not known or not this machine's, or there is no such level.
     """
     return _compile(
         module,

@@ -14,12 +14,9 @@ using namespace rope_python;
 
 /// Nothing else of the C interface may be called where this fails.
 static void checkLLVMVersion() {
-  std::string error;
-  ropeSetErrorCallback(append, &error);
-  bool fits = ropeCheckLLVMVersion();
-  ropeSetErrorCallback(nullptr, nullptr);
-  if (!fits)
-    raise(PyExc_ImportError, error);
+  ErrorScope error;
+  if (!ropeCheckLLVMVersion())
+    raise(PyExc_ImportError, error.text);
 }
 
 NB_MODULE(_core, m) {

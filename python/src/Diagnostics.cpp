@@ -6,7 +6,6 @@
 //===----------------------------------------------------------------------===//
 
 #include "Diagnostics.h"
-#include "rope-c/Support.h"
 
 namespace nb = nanobind;
 using namespace rope_python;
@@ -47,30 +46,33 @@ static Diagnostic convert(MlirDiagnostic diagnostic) {
   return result;
 }
 
-/// The callback for errors of the C interface, given a std::string.
-static void collectError(MlirStringRef message, void *data) {
-  auto &errors = *static_cast<std::string *>(data);
-  if (!errors.empty())
-    errors += '\n';
-  append(message, &errors);
+ErrorScope::ErrorScope() {
+  ropeSetErrorCallback(
+      [](MlirStringRef message, RopeErrorKind kind, void *data) {
+        auto &scope = *static_cast<ErrorScope *>(data);
+        scope.text = toString(message);
+        scope.kind = kind;
+      },
+      this);
 }
 
 Collector::Collector(MlirContext context, Messages &messages)
-    : context(context) {
-  ropeSetErrorCallback(collectError, &messages.errors);
-  handler = mlirContextAttachDiagnosticHandler(
-      context,
-      [](MlirDiagnostic diagnostic, void *data) {
-        static_cast<Messages *>(data)->diagnostics.push_back(
-            convert(diagnostic));
-        return mlirLogicalResultSuccess();
-      },
-      &messages, nullptr);
-}
+    : context(context), messages(messages),
+      handler(mlirContextAttachDiagnosticHandler(
+          context,
+          [](MlirDiagnostic diagnostic, void *data) {
+            static_cast<Messages *>(data)->diagnostics.push_back(
+                convert(diagnostic));
+            return mlirLogicalResultSuccess();
+          },
+          &messages, nullptr)) {}
 
 Collector::~Collector() {
-  ropeSetErrorCallback(nullptr, nullptr);
   mlirContextDetachDiagnosticHandler(context, handler);
+  if (scope.text.empty())
+    return;
+  messages.error = std::move(scope.text);
+  messages.kind = scope.kind;
 }
 
 nb::object rope_python::getErrorType(const char *name) {
@@ -134,14 +136,14 @@ static nb::object toPython(const Diagnostic &diagnostic, const Source &source) {
 void rope_python::raiseMLIRError(const Messages &messages, const Source &source,
                                  const std::string &reason) {
   nb::list diagnostics;
-  bool hasError = !messages.errors.empty();
+  bool hasError = !messages.error.empty();
   for (const Diagnostic &diagnostic : messages.diagnostics) {
     hasError |= std::string_view(diagnostic.severity) == "error";
     diagnostics.append(::toPython(diagnostic, source));
   }
   nb::object type = getErrorType("MLIRError");
   nb::object error =
-      type(toText(hasError ? messages.errors : reason), diagnostics);
+      type(toText(hasError ? messages.error : reason), diagnostics);
   PyErr_SetObject(type.ptr(), error.ptr());
   throw nb::python_error();
 }

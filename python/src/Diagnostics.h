@@ -10,6 +10,7 @@
 
 #include "mlir-c/Diagnostics.h"
 #include "nanobind/nanobind.h"
+#include "rope-c/Support.h"
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,7 +23,7 @@ inline MlirStringRef toRef(std::string_view text) {
 inline std::string toString(MlirStringRef text) {
   return text.length ? std::string(text.data, text.length) : std::string();
 }
-/// A callback of the C interface that appends to the std::string it is given.
+/// A callback of MLIR that appends to the std::string it is given.
 void append(MlirStringRef part, void *string);
 
 struct Location {
@@ -41,9 +42,22 @@ struct Diagnostic {
   std::vector<Diagnostic> notes;
 };
 
+/// Gets the errors of the C interface on this thread while it lives.
+class ErrorScope {
+public:
+  ErrorScope();
+  ~ErrorScope() { ropeSetErrorCallback(nullptr, nullptr); }
+  ErrorScope(const ErrorScope &) = delete;
+  ErrorScope &operator=(const ErrorScope &) = delete;
+
+  std::string text;
+  RopeErrorKind kind = ROPE_ERROR_ARGUMENT;
+};
+
 struct Messages {
-  /// Errors of the C interface, one to a line.
-  std::string errors;
+  /// The error of the C interface, or of a pipeline's text.
+  std::string error;
+  RopeErrorKind kind = ROPE_ERROR_ARGUMENT;
   /// Diagnostics of a context.
   std::vector<Diagnostic> diagnostics;
 };
@@ -59,6 +73,8 @@ public:
 
 private:
   MlirContext context;
+  Messages &messages;
+  ErrorScope scope;
   MlirDiagnosticHandlerID handler;
 };
 

@@ -8,12 +8,10 @@
 #include "Function.h"
 #include "Arrays.h"
 #include "Module.h"
-#include "mlir-c/BuiltinAttributes.h"
 #include "nanobind/stl/optional.h"
 #include "nanobind/stl/string.h"
 #include "nanobind/stl/vector.h"
 #include "rope-c/Execution.h"
-#include "rope-c/Support.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -55,15 +53,6 @@ Function::Function(RopeFunction handle)
     results.push_back(ropeFunctionGetResult(handle, i));
 }
 
-/// Gets the errors of calls of the C interface on this thread while it lives.
-namespace {
-struct ErrorText {
-  ErrorText() { ropeSetErrorCallback(append, &text); }
-  ~ErrorText() { ropeSetErrorCallback(nullptr, nullptr); }
-  std::string text;
-};
-} // namespace
-
 /// Whether an array's elements are what a parameter asks for; a type without
 /// sign takes either kind.
 static bool fits(RopeElementType type, RopeElementType expected) {
@@ -99,7 +88,7 @@ static RopeArray name(const Function &function, const char *kind, size_t index,
 template <typename Body>
 static void attempt(const Function &function,
                     const std::vector<RopeArray> &values, Body &&body) {
-  ErrorText error;
+  ErrorScope error;
   if (mlirLogicalResultIsFailure(body()))
     function.refuseCall(error.text, values);
 }
@@ -229,31 +218,6 @@ static PyObject *callFunction(PyObject *self, PyObject *arguments,
 // Compiling
 //===----------------------------------------------------------------------===//
 
-/// How many functions of a module a caller may mean by a name; an empty one
-/// stands for any.
-static int64_t countFunctions(MlirModule module, const std::string &name) {
-  int64_t count = 0;
-  for (MlirOperation op = mlirBlockGetFirstOperation(mlirModuleGetBody(module));
-       !mlirOperationIsNull(op); op = mlirOperationGetNextInBlock(op)) {
-    auto getText = [&](const char *attribute) {
-      MlirAttribute found = mlirOperationGetAttributeByName(
-          op, mlirStringRefCreateFromCString(attribute));
-      return !mlirAttributeIsNull(found) && mlirAttributeIsAString(found)
-                 ? toString(mlirStringAttrGetValue(found))
-                 : "";
-    };
-    std::string symbol = getText("sym_name");
-    std::string visibility = getText("sym_visibility");
-    bool isDefined = mlirOperationGetNumRegions(op) == 1 &&
-                     !mlirBlockIsNull(mlirRegionGetFirstBlock(
-                         mlirOperationGetRegion(op, 0)));
-    count += !symbol.empty() && isDefined &&
-             (visibility.empty() || visibility == "public") &&
-             (name.empty() || symbol == name);
-  }
-  return count;
-}
-
 static nb::object compile(nb::handle source, const std::string &fileName,
                           const std::string &name, bool optimize,
                           const std::string &targetCPU,
@@ -272,17 +236,15 @@ static nb::object compile(nb::handle source, const std::string &fileName,
   options.optLevel = optLevel;
   ModuleState &state = *module.state;
   Messages messages;
-  bool isThere = true;
   RopeFunction function = state.alone([&] {
     Collector collector(state.context, messages);
-    RopeFunction result =
-        ropeFunctionCompile(state.module, toRef(name), &options);
-    if (ropeFunctionIsNull(result) && messages.diagnostics.empty())
-      isThere = countFunctions(state.module, name) == 1;
-    return result;
+    return ropeFunctionCompile(state.module, toRef(name), &options);
   });
-  if (!isThere)
-    raise(getErrorType("FunctionNotFoundError"), messages.errors);
+  if (ropeFunctionIsNull(function) && messages.kind == ROPE_ERROR_NAME)
+    raise(getErrorType("FunctionNotFoundError"), messages.error);
+  if (ropeFunctionIsNull(function) && messages.diagnostics.empty() &&
+      messages.kind == ROPE_ERROR_ARGUMENT)
+    raise(PyExc_ValueError, messages.error);
   if (ropeFunctionIsNull(function))
     raiseMLIRError(messages, state.source, "the function cannot be compiled");
   return nb::cast(new Function(function), nb::rv_policy::take_ownership);
@@ -339,6 +301,22 @@ void rope_python::addFunction(nb::module_ &m) {
       .def("__repr__", [](const Function &self) {
         return "<Function " + self.signature + ">";
       });
+  m.def(
+      "set_num_threads",
+      [](int64_t threads) {
+        if (threads < 0)
+          raise(PyExc_ValueError,
+                "expected a number of threads of 0 or more, but got " +
+                    std::to_string(threads));
+        ropeSetNumThreads(threads);
+      },
+      "threads"_a,
+      "Sets how many threads later calls of compiled functions run on, the "
+      "calling one included; 0 for the default.\n\n"
+      "Raises:\n"
+      "    ValueError: the number is negative.");
+  m.def("get_num_threads", &ropeGetNumThreads,
+        "How many threads the next call runs on, the calling one included.");
   m.def("_compile", &compile, "source"_a, "filename"_a, "function"_a,
         "optimize"_a, "target_cpu"_a, "target_features"_a, "single_threaded"_a,
         "opt_level"_a, "cache_directory"_a,

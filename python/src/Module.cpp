@@ -13,8 +13,6 @@
 #include "nanobind/stl/vector.h"
 #include "rope-c/Dialect.h"
 #include "rope-c/Import.h"
-#include <cstdlib>
-#include <cstring>
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -41,33 +39,6 @@ ModuleState::~ModuleState() {
   mlirContextDestroy(context);
 }
 
-namespace {
-/// A copy of bytecode where its sections are aligned.
-struct AlignedCopy {
-  static constexpr size_t kAlignment = 4096;
-  explicit AlignedCopy(std::string_view bytes)
-      : data(static_cast<char *>(std::aligned_alloc(
-            kAlignment, (bytes.size() / kAlignment + 1) * kAlignment))) {
-    if (!data)
-      throw std::bad_alloc();
-    std::memcpy(data, bytes.data(), bytes.size());
-    data[bytes.size()] = '\0';
-  }
-  ~AlignedCopy() { std::free(data); }
-  AlignedCopy(const AlignedCopy &) = delete;
-  AlignedCopy &operator=(const AlignedCopy &) = delete;
-  char *data;
-};
-} // namespace
-
-static MlirModule parse(MlirContext context, std::string_view text,
-                        const std::string &fileName) {
-  if (text.substr(0, 4) != std::string_view("ML\xefR", 4))
-    return mlirModuleCreateParse(context, toRef(text));
-  AlignedCopy copy(text);
-  return mlirModuleCreateParse(context, toRef({copy.data, text.size()}));
-}
-
 Module rope_python::parseModule(nb::handle source,
                                 const std::string &fileName) {
   auto state = std::make_shared<ModuleState>();
@@ -81,7 +52,7 @@ Module rope_python::parseModule(nb::handle source,
     text = {data, static_cast<size_t>(length)};
     state->source.text = nb::borrow(source);
   } else if (PyObject_CheckBuffer(source.ptr())) {
-    // Bytes do not change while they are parsed, and end in a zero.
+    // Bytes do not change while they are parsed.
     nb::object bytes = nb::steal(PyBytes_FromObject(source.ptr()));
     if (!bytes.is_valid())
       throw nb::python_error();
@@ -95,7 +66,8 @@ Module rope_python::parseModule(nb::handle source,
   Messages messages;
   state->alone([&] {
     Collector collector(state->context, messages);
-    state->module = parse(state->context, text, fileName);
+    state->module =
+        ropeParseModule(state->context, toRef(text), toRef(fileName));
   });
   if (mlirModuleIsNull(state->module))
     raiseMLIRError(messages, state->source, "the module cannot be parsed");
@@ -354,9 +326,9 @@ static void runPipeline(const Module &self, const std::string &pipeline) {
                       pipeline.find("builtin.module(", begin) == begin;
     MlirLogicalResult result =
         isAnchored ? mlirParsePassPipeline(passes, toRef(pipeline), append,
-                                           &messages.errors)
+                                           &messages.error)
                    : mlirOpPassManagerAddPipeline(passes, toRef(pipeline),
-                                                  append, &messages.errors);
+                                                  append, &messages.error);
     if (mlirLogicalResultIsSuccess(result)) {
       MlirOperation copy =
           mlirOperationClone(mlirModuleGetOperation(state.module));

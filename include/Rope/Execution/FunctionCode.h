@@ -28,6 +28,10 @@ struct FunctionCode {
 /// last one.
 std::string getEntryName(StringRef function);
 
+/// What compiled code calls of libRope.so, which a process may have loaded
+/// without showing its symbols to others.
+ArrayRef<std::pair<StringRef, void *>> getRuntimeFunctions();
+
 /// Checks `name`, or finds the only function that can be called where it is
 /// empty. Errors list the functions there are; `source` says of what, and
 /// `remedy` how to name one.
