@@ -45,7 +45,7 @@ def arrow(x0: float, y0: float, x1: float, y1: float, label: str = "", side: flo
     out.append(f'<line x1="{x0}" y1="{y0}" x2="{x1}" y2="{y1}" stroke="{GREY}" stroke-width="1.8" '
                'marker-end="url(#tip)"/>')
     if label:
-        text((x0 + x1) / 2 + side, (y0 + y1) / 2 + 4, label, 11.5, GREY, mono=True)
+        text((x0 + x1) / 2 + side, (y0 + y1) / 2 + 4, label, 12.5, GREY, mono=True)
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def main() -> None:
         x = LEFT + i * (third + GAP)
         box(x, y, third, ROW, SOURCE, title, below)
         arrow(x + third / 2, y + ROW, x + third / 2, y + ROW + 22)
-        text(x + third / 2, y + ROW + 39, label, 11.5, GREY, mono=True)
+        text(x + third / 2, y + ROW + 39, label, 12.5, GREY, mono=True)
         arrow(x + third / 2, y + ROW + 46, x + third / 2, y + ROW + 68)
     y += ROW + 72
     # The dialect.
