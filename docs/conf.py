@@ -27,6 +27,7 @@ myst_heading_anchors = 4
 
 html_theme = "furo"
 html_title = project
+html_use_index = False
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False

@@ -1,4 +1,6 @@
 # RUN: %python %s --prefix %rope_prefix
+# Programs of the pages are built without what an instrumented library needs.
+# UNSUPPORTED: asan
 """Runs the code blocks of the documentation.
 
   test/docs/blocks.py --prefix DIR [--python PROGRAM] [PAGE ...]
@@ -41,7 +43,7 @@ import traceback
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 INPUTS = pathlib.Path(__file__).resolve().parent / "Inputs"
 RUN = ("sh", "console", "python", "mlir", "json")
-SECONDS = 120
+SECONDS = 300
 
 
 @dataclasses.dataclass
@@ -64,8 +66,14 @@ def pages() -> list:
     """The Markdown files of the project, by their path in it."""
     found = []
     for folder, folders, files in os.walk(ROOT):
-        folders[:] = sorted(name for name in folders if name[0] != "." and not name.startswith(("build", "install", "Inputs")))
-        found += [str((pathlib.Path(folder) / name).relative_to(ROOT)) for name in sorted(files) if name.endswith(".md")]
+        folders[:] = sorted(
+            name for name in folders if name[0] != "." and not name.startswith(("build", "install", "Inputs"))
+        )
+        found += [
+            str((pathlib.Path(folder) / name).relative_to(ROOT))
+            for name in sorted(files)
+            if name.endswith(".md")
+        ]
     return found
 
 
@@ -80,7 +88,7 @@ def parse(page: str) -> list:
             blocks.append(Block(page, number - len(lines), language, "".join(lines), notes))
             start, notes = None, {}
         elif start is not None:
-            lines.append(line[len(start[1]):] + "\n" if line.startswith(start[1]) else line.lstrip() + "\n")
+            lines.append(line[len(start[1]) :] + "\n" if line.startswith(start[1]) else line.lstrip() + "\n")
         elif note := re.match(r" *<!-- (file|from|output|exit|not run)(?:: (.*))? -->$", line):
             notes[note[1]] = note[2] or ""
         elif line.strip():
@@ -109,7 +117,11 @@ def check_kinds(blocks: list) -> None:
             contains(block)
         elif "file" in block.notes:
             name = block.notes["file"].replace("CMakeLists.txt", "cmake")
-            others = [other for other in blocks if other is not block and (other.language in RUN or "file" in other.notes)]
+            others = [
+                other
+                for other in blocks
+                if other is not block and (other.language in RUN or "file" in other.notes)
+            ]
             if not any(name in other.text for other in others):
                 raise Wrong(f"{block}: no other block uses {name}")
         elif "output" in block.notes:
@@ -137,14 +149,21 @@ def wrapped(text: str) -> str:
     first = re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE).strip()
     if re.match(r"#[\w.]+\s*<", first):  # attributes, one behind the other
         statements = re.split(r"^(?=#)", first, flags=re.MULTILINE)
-        return "".join(f"func.func private @attribute{i}() attributes {{a = {statement.strip()}}}\n"
-                       for i, statement in enumerate(filter(None, statements)))  # fmt: skip
+        return "".join(
+            f"func.func private @attribute{i}() attributes {{a = {statement.strip()}}}\n"
+            for i, statement in enumerate(filter(None, statements))
+        )
     if first.startswith("rope.yield"):
         value = re.match(r"rope.yield (%\w+)", first)[1]
-        maps = ", ".join(f"affine_map<(b, h, i, j, d, e) -> ({loops})>" for loops in ("i, d", "j, d", "j, e", "i, e"))
-        return ("%o = rope.attention {scale = 1.0 : f64, indexing_maps = [" + maps + "]}\n"
-                "  ins(%q, %k, %k : tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>) outs(%q : tensor<4x8xf32>) {\n"
-                f"^bb0({value}: f32, %b: index, %h: index, %i: index, %j: index):\n{text}}}\n")  # fmt: skip
+        maps = ", ".join(
+            f"affine_map<(b, h, i, j, d, e) -> ({loops})>" for loops in ("i, d", "j, d", "j, e", "i, e")
+        )
+        return (
+            "%o = rope.attention {scale = 1.0 : f64, indexing_maps = [" + maps + "]}\n"
+            "  ins(%q, %k, %k : tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>)\n"
+            "  outs(%q : tensor<4x8xf32>) {\n"
+            f"^bb0({value}: f32, %b: index, %h: index, %i: index, %j: index):\n{text}}}\n"
+        )
     return text
 
 
@@ -155,23 +174,38 @@ def check_mlir(blocks: list, opt: str) -> None:
     types: list = [{} for _ in blocks]
     for _ in range(100):
         starts, source = [], ""
-        for text, known in zip(texts, types):
+        for text, known in zip(texts, types, strict=True):
             starts.append(source.count("\n") + 1)
             # The body of a module is a graph: what defines a value may follow its uses.
-            source += text + "".join(f"{name} = builtin.unrealized_conversion_cast to {kind}\n"
-                                     for name, kind in known.items()) + "// -----\n"  # fmt: skip
+            source += (
+                text
+                + "".join(
+                    f"{name} = builtin.unrealized_conversion_cast to {kind}\n" for name, kind in known.items()
+                )
+                + "// -----\n"
+            )
         with tempfile.NamedTemporaryFile("w", suffix=".mlir") as file:
             file.write(source)
             file.flush()
-            done = subprocess.run([opt, "--split-input-file", "--mlir-print-local-scope", file.name],
-                                  capture_output=True, text=True, timeout=SECONDS)  # fmt: skip
+            done = subprocess.run(
+                [opt, "--split-input-file", "--mlir-print-local-scope", file.name],
+                capture_output=True,
+                text=True,
+                timeout=SECONDS,
+            )
         if not done.returncode:
             return
         learned, lines = False, source.splitlines()
-        for error in re.split(rf"^(?={re.escape(file.name)}:\d+:\d+: error: )", done.stderr, flags=re.MULTILINE)[1:]:
+        for error in re.split(
+            rf"^(?={re.escape(file.name)}:\d+:\d+: error: )", done.stderr, flags=re.MULTILINE
+        )[1:]:
             line, column, message = re.match(r"[^:]*:(\d+):(\d+): error: ([^\n]*)", error).groups()
             which = max(i for i, first in enumerate(starts) if first <= int(line))
-            missing = re.match(r"%\w+", lines[int(line) - 1][int(column) - 1:]) if "undeclared SSA" in message else None
+            missing = (
+                re.match(r"%\w+", lines[int(line) - 1][int(column) - 1 :])
+                if "undeclared SSA" in message
+                else None
+            )
             defined = re.match(r"definition of SSA value '(%\w+)#0' has type", message)
             used = re.search(r"note: previously used here with type '(.*)'$", error, re.MULTILINE)
             if missing:
@@ -191,15 +225,23 @@ def check_mlir(blocks: list, opt: str) -> None:
 
 def same(shown: str, printed: str) -> bool:
     """Whether that was printed, `...` being anything."""
-    pattern = "".join(".*" if part == "..." else re.escape(part)
-                      for part in re.split(r"(\.\.\.)", shown.strip()))  # fmt: skip
+    pattern = "".join(
+        ".*" if part == "..." else re.escape(part) for part in re.split(r"(\.\.\.)", shown.strip())
+    )
     tidy = "\n".join(line.rstrip() for line in printed.strip().splitlines())
     return re.fullmatch(pattern, tidy, re.DOTALL) is not None
 
 
 def shell(block: Block, script: str, environment: dict) -> str:
-    done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], env=environment, text=True, timeout=SECONDS,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        env=environment,
+        text=True,
+        timeout=SECONDS,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     if done.returncode != int(block.notes.get("exit", 0)):
         raise Wrong(f"{block}: exit status {done.returncode} of\n{script}{done.stdout[-3000:]}")
     return done.stdout
@@ -292,8 +334,13 @@ def summary(names: list) -> str:
         if "not run" not in block.notes:
             kinds[block.language] = kinds.get(block.language, 0) + 1
     each = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-    return "\n".join([f"code blocks on {len(names)} pages: {len(code) - len(missing)} run ({each}), "
-                      f"{len(missing)} not run", *(f"  not run: {line}" for line in missing)])  # fmt: skip
+    return "\n".join(
+        [
+            f"code blocks on {len(names)} pages: {len(code) - len(missing)} run ({each}), "
+            f"{len(missing)} not run",
+            *(f"  not run: {line}" for line in missing),
+        ]
+    )
 
 
 def main() -> None:
@@ -311,8 +358,12 @@ def main() -> None:
             sys.exit(str(wrong))
 
     def start(page: str) -> str:
-        done = subprocess.run([options.python, __file__, "--here", f"--prefix={prefix}", page],
-                              text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+        done = subprocess.run(
+            [options.python, __file__, "--here", f"--prefix={prefix}", page],
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         return done.stdout.strip() or f"{page}: exit status {done.returncode}" if done.returncode else ""
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:

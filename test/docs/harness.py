@@ -1,4 +1,5 @@
 # RUN: %python %s %rope_prefix
+# UNSUPPORTED: asan
 """What runs the documentation's blocks finds what is wrong with them, and the check of
 links what is wrong with links.
 """
@@ -28,7 +29,7 @@ PAGES = [
     ("```python\nx = 1\n```\ntext\n```python\nprint(x + 1)\n```\n<!-- output -->\n```text\n2\n```\n", None),
     ("```python\nprint(2)\n```\n<!-- output -->\n```text\n3\n```\n", "printed was\n2"),
     ("```python\nx = 1\n1 / 0\n```\n", "line 3"),
-    ("```json\n{\"a\": 1,}\n```\n", ":2: "),
+    ('```json\n{"a": 1,}\n```\n', ":2: "),
     ("<!-- file: a.py -->\n```python\nprint(40 + 2)\n```\n```console\n$ python3 a.py\n42\n```\n", None),
     ("<!-- file: a.c -->\n```c\nint x;\n```\n", "no other block uses a.c"),
     ("```fortran\nEND\n```\n", "nothing runs a block of 'fortran'"),
@@ -40,7 +41,7 @@ PAGES = [
     ("<!-- from: test/docs/harness.py -->\n```python\nimport blocks\nimport links\n```\n", None),
     ("<!-- from: test/docs/harness.py -->\n```python\nimport links\nimport blocks\n```\n", "this is not in"),
     ("<!-- from: lib/IR/RopeOps.cpp -->\n```cpp\nnamespace\n```\n", "is no file of the tests"),
-    ("- in a list:\n  ```sh\n  test \"$(echo a)\" = a\n  ```\n", None),
+    ('- in a list:\n  ```sh\n  test "$(echo a)" = a\n  ```\n', None),
     ("```sh\ntrue\n", "is not closed"),
 ]
 
@@ -63,16 +64,25 @@ def main() -> None:
         def run(case: tuple) -> tuple:
             page = pathlib.Path(folder) / f"page{PAGES.index(case)}.md"
             page.write_text(case[0])
-            return (*case, subprocess.run([sys.executable, blocks.__file__, "--prefix", sys.argv[1], str(page)],
-                                          capture_output=True, text=True))  # fmt: skip
+            return (
+                *case,
+                subprocess.run(
+                    [sys.executable, blocks.__file__, "--prefix", sys.argv[1], str(page)],
+                    capture_output=True,
+                    text=True,
+                ),
+            )
 
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             results = list(pool.map(run, PAGES))
         for text, said, done in results:
             if bool(done.returncode) != bool(said) or (said or "") not in done.stderr:
                 wrong.append(f"of\n{text}is said\n{done.stderr or 'nothing'}")
-    wrong += [f"{page} {target}: {found}" for page, target, said in LINKS
-              if (found := links.check(page, target)) != said]  # fmt: skip
+    wrong += [
+        f"{page} {target}: {found}"
+        for page, target, said in LINKS
+        if (found := links.check(page, target)) != said
+    ]
     sys.exit("\n".join(wrong) or 0)
 
 
