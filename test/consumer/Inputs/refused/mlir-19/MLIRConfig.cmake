@@ -1,0 +1,4 @@
+# What the MLIR of LLVM 19.1.7 says of itself.
+set(LLVM_VERSION_MAJOR 19)
+set(LLVM_VERSION_MINOR 1)
+set(LLVM_PACKAGE_VERSION 19.1.7)
