@@ -11,6 +11,7 @@
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Interfaces/ValueBoundsOpInterface.h"
@@ -48,6 +49,16 @@ static std::optional<ArgumentDim> findArgumentDim(func::FuncOp func,
     auto result = cast<OpResult>(value);
     if (auto destination = dyn_cast<DestinationStyleOpInterface>(op)) {
       value = destination.getTiedOpOperand(result)->get();
+      continue;
+    }
+    if (OpTrait::hasElementwiseMappableTraits(op)) {
+      // Scalars, as of arith.select, go with tensors of the result's shape.
+      auto tensors = llvm::make_filter_range(op->getOperands(), [](Value v) {
+        return isa<RankedTensorType>(v.getType());
+      });
+      if (tensors.empty())
+        return std::nullopt;
+      value = *tensors.begin();
       continue;
     }
     if (auto empty = dyn_cast<tensor::EmptyOp>(op)) {
@@ -116,14 +127,18 @@ findResultDims(func::FuncOp func, func::ReturnOp terminator) {
 }
 
 namespace {
-/// What the operations of this dialect need of sizes that are known only at the
-/// call: `equal` and `bounds` are what `c_equal_dims` and `c_size_bounds` hold.
+/// What operations need of sizes that are known only at the call: `equal` and
+/// `bounds` are what `c_equal_dims` and `c_size_bounds` hold.
 class CallRules {
 public:
   explicit CallRules(func::FuncOp func) : func(func) {
     func.walk([&](Operation *op) {
       for (const SizeRule &rule : getSizeRules(op))
         add(rule);
+      if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op))
+        addLoops(linalgOp);
+      else if (OpTrait::hasElementwiseMappableTraits(op))
+        addElementwise(op);
     });
   }
 
@@ -160,6 +175,37 @@ private:
         func.getContext(),
         {x.source.argument, x.source.dim, factor, constant, y.source.argument,
          y.number ? *y.number : y.source.dim}));
+  }
+
+  /// Dimensions that one loop runs over have one size.
+  void addLoops(linalg::LinalgOp op) {
+    SmallVector<std::optional<rope::Size>> sizes(op.getNumLoops());
+    for (OpOperand &operand : op->getOpOperands())
+      for (auto [dim, index] :
+           llvm::enumerate(op.getMatchingIndexingMap(&operand).getResults())) {
+        auto loop = dyn_cast<AffineDimExpr>(index);
+        if (!loop)
+          continue;
+        rope::Size size = {operand.get(), int64_t(dim)};
+        std::optional<rope::Size> &first = sizes[loop.getPosition()];
+        if (first)
+          add({*first, size, /*isEqual=*/true, ""});
+        else
+          first = size;
+      }
+  }
+
+  void addElementwise(Operation *op) {
+    Value first;
+    for (Value operand : op->getOperands()) {
+      auto type = dyn_cast<RankedTensorType>(operand.getType());
+      if (!type)
+        continue;
+      if (!first)
+        first = operand;
+      for (int64_t dim = 0; dim < type.getRank(); ++dim)
+        add({{first, dim}, {operand, dim}, /*isEqual=*/true, ""});
+    }
   }
 
   void add(const SizeRule &rule) {

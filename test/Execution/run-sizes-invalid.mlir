@@ -49,3 +49,31 @@ func.func @long(%x: tensor<?x?xi8>) -> tensor<?x4611686018427387904xf64> {
 func.func @strided(%x: memref<2x2xf32, strided<[8, 1]>>) {
   return
 }
+
+// So are those of elementwise operations, whose sizes follow from any operand,
+// and of loops.
+
+// RUN: not rope-run %s --function=add --input=3x4xf32=1 --input=2x4xf32=1 2>&1 | FileCheck %s --check-prefix=ADD
+// RUN: rope-run %s --function=add --input=3x4xf32=1 --input=3x4xf32=2 | FileCheck %s --check-prefix=SUM
+// ADD: error: dimension 0 of argument 1 is 2, but dimension 0 of argument 0 is 3: expected one size
+// SUM: result 0: 3x4xf32
+// SUM-NEXT: {{\[\[}}5, 5, 5, 5],
+func.func @add(%x: tensor<?x4xf32>, %y: tensor<?x4xf32>) -> tensor<?x4xf32> {
+  %z = arith.addf %x, %y : tensor<?x4xf32>
+  %w = arith.addf %z, %y : tensor<?x4xf32>
+  return %w : tensor<?x4xf32>
+}
+
+// RUN: not rope-run %s --function=multiply --input=3x4xf32=1 --input=5x2xf32=1 2>&1 | FileCheck %s --check-prefix=MULTIPLY
+// MULTIPLY: error: dimension 0 of argument 1 is 5, but dimension 1 of argument 0 is 4: expected one size
+func.func @multiply(%x: tensor<?x?xf32>, %y: tensor<?x?xf32>) -> tensor<?x?xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %zero = arith.constant 0.0 : f32
+  %m = tensor.dim %x, %c0 : tensor<?x?xf32>
+  %n = tensor.dim %y, %c1 : tensor<?x?xf32>
+  %e = tensor.empty(%m, %n) : tensor<?x?xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<?x?xf32>) -> tensor<?x?xf32>
+  %z = linalg.matmul ins(%x, %y : tensor<?x?xf32>, tensor<?x?xf32>) outs(%f : tensor<?x?xf32>) -> tensor<?x?xf32>
+  return %z : tensor<?x?xf32>
+}
