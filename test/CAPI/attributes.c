@@ -42,12 +42,12 @@ static void testCases(MlirContext context) {
 
 static void testTypeIDs(MlirContext context) {
   MlirTypeID ids[] = {
-      ropePairingAttrGetTypeID(),  ropePrecisionAttrGetTypeID(),
-      ropeLinearAttrGetTypeID(),   ropeNtkAttrGetTypeID(),
+      ropePairingAttrGetTypeID(),    ropePrecisionAttrGetTypeID(),
+      ropeLinearAttrGetTypeID(),     ropeNtkAttrGetTypeID(),
       ropeDynamicNtkAttrGetTypeID(), ropeNtkAlphaAttrGetTypeID(),
-      ropeYarnAttrGetTypeID(),     ropeLlama3AttrGetTypeID(),
-      ropeLongRopeAttrGetTypeID(), ropeFactorsAttrGetTypeID(),
-      ropeAnglesAttrGetTypeID(),   ropeRotationAttrGetTypeID()};
+      ropeYarnAttrGetTypeID(),       ropeLlama3AttrGetTypeID(),
+      ropeLongRopeAttrGetTypeID(),   ropeFactorsAttrGetTypeID(),
+      ropeAnglesAttrGetTypeID(),     ropeRotationAttrGetTypeID()};
   size_t n = sizeof(ids) / sizeof(*ids);
   for (size_t i = 0; i < n; ++i)
     for (size_t j = 0; j < n; ++j)
@@ -186,14 +186,14 @@ static void testRules(MlirContext context) {
       "(scaling_c1) expected 'max_position'");
   EXPECT_DIAGNOSTIC(mlirAttributeIsNull(ropeNtkAlphaAttrGet(context, INFINITY)),
                     "(scaling_c1) expected 'alpha'");
-  EXPECT_DIAGNOSTIC(mlirAttributeIsNull(ropeYarnAttrGet(
-                        context, 1, 32, 4096, NULL, NULL, true)),
+  EXPECT_DIAGNOSTIC(mlirAttributeIsNull(ropeYarnAttrGet(context, 1, 32, 4096,
+                                                        NULL, NULL, true)),
                     "(scaling_c3) expected 'base' to be greater than");
   EXPECT_DIAGNOSTIC(
       mlirAttributeIsNull(ropeLlama3AttrGet(context, 8, 4, 1, 8192)),
       "(scaling_c4) expected 'low_freq_factor'");
-  EXPECT_DIAGNOSTIC(mlirAttributeIsNull(ropeLongRopeAttrGet(
-                        context, 2, shorts, 2, bad, 4096)),
+  EXPECT_DIAGNOSTIC(mlirAttributeIsNull(
+                        ropeLongRopeAttrGet(context, 2, shorts, 2, bad, 4096)),
                     "(scaling_c2) expected 'long_factors[1]'");
   EXPECT_DIAGNOSTIC(mlirAttributeIsNull(ropeFactorsAttrGet(context, 2, bad)),
                     "(scaling_c2) expected 'divisors[1]'");
@@ -249,8 +249,8 @@ static void testRotations(MlirContext context) {
   EXPECT_ERROR(ropeAnglesAttrGetAxis(angles, 4) == -1,
                "ropeAnglesAttrGetAxis: expected an index below 4 and from 0, "
                "but got 4");
-  EXPECT_DIAGNOSTIC(mlirAttributeIsNull(ropeAnglesAttrGet(
-                        context, 1, 0, NULL, (RopePrecision)2)),
+  EXPECT_DIAGNOSTIC(mlirAttributeIsNull(ropeAnglesAttrGet(context, 1, 0, NULL,
+                                                          (RopePrecision)2)),
                     "expected 'precision' to be 0 or 1, but got 2");
 
   RopeRotation zeros = {0};
@@ -303,9 +303,8 @@ static void testRotations(MlirContext context) {
       "expected 'pairing' to be 0 or 1, but got -1");
   all.pairing = ROPE_PAIRING_HALF;
   all.positionDims = NULL;
-  EXPECT_ERROR(
-      mlirAttributeIsNull(ropeRotationAttrGet(context, &all, angles)),
-      "expected positionDims not to be null");
+  EXPECT_ERROR(mlirAttributeIsNull(ropeRotationAttrGet(context, &all, angles)),
+               "expected positionDims not to be null");
 
   /* An attribute of another context. */
   MlirContext other = createContext();
