@@ -8,6 +8,7 @@
 #include "Rope/IR/Frequencies.h"
 #include "Rope/IR/RopeOps.h"
 #include "mlir/IR/Matchers.h"
+#include "llvm/ADT/SetVector.h"
 #include <cmath>
 
 using namespace mlir;
@@ -29,9 +30,11 @@ static Numbers evaluate(FrequenciesOp op) {
 
 std::optional<Numbers> rope::evaluateUnrounded(Value frequencies) {
   // A chain is as long as the user wrote it: no recursion.
-  SmallVector<ScaleFrequenciesOp> scalings;
+  llvm::SmallSetVector<ScaleFrequenciesOp, 4> scalings;
   while (auto scale = frequencies.getDefiningOp<ScaleFrequenciesOp>()) {
-    scalings.push_back(scale);
+    // Code that is not reached may be a circle.
+    if (!scalings.insert(scale))
+      return std::nullopt;
     frequencies = scale.getFrequencies();
   }
 

@@ -125,3 +125,16 @@ func.func @not_a_number(%p: tensor<4xi64>, %o: tensor<4x1xf32>) -> tensor<4x1xf3
   %c, %s = rope.table ins(%p, %f : tensor<4xi64>, tensor<1xf64>) outs(%o, %o : tensor<4x1xf32>, tensor<4x1xf32>)
   return %c : tensor<4x1xf32>
 }
+
+// -----
+
+// Code that is not reached may be a circle, which has no numbers.
+
+// CHECK-LABEL: @circle(
+func.func @circle(%x: tensor<2xf64>) -> tensor<2xf64> {
+  return %x : tensor<2xf64>
+^bb1:
+  %f = rope.scale_frequencies %g by(#rope.linear<factor = 2.0>) : tensor<2xf64>
+  %g = rope.scale_frequencies %f by(#rope.linear<factor = 2.0>) : tensor<2xf64>
+  return %g : tensor<2xf64>
+}
