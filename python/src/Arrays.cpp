@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Arrays.h"
+#include "Diagnostics.h"
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -81,17 +82,27 @@ struct ArrayInterface {
   PyObject *descr;
 };
 
-/// The front of the table that __dlpack_c_exchange_api__ of DLPack 1.2 holds.
+/// DLManagedTensorVersioned of DLPack 1.
+struct ManagedTensor {
+  uint32_t major, minor;
+  void *context;
+  void (*deleter)(ManagedTensor *);
+  uint64_t flags;
+  nb::dlpack::dltensor tensor;
+};
+
+/// The table that __dlpack_c_exchange_api__ of DLPack 1.2 holds, up to what is
+/// used. Functions return 0, or another number after an exception.
 struct ExchangeAPI {
-  struct {
-    uint32_t major, minor;
-  } version;
+  uint32_t major, minor;
   void *previous;
-  void *allocate;
+  int (*allocate)(nb::dlpack::dltensor *prototype, ManagedTensor **result,
+                  void *context,
+                  void (*setError)(void *context, const char *kind,
+                                   const char *message));
   void *fromObject;
-  void *toObject;
+  int (*toObject)(ManagedTensor *tensor, void **object);
   int (*viewObject)(void *object, nb::dlpack::dltensor *view);
-  void *currentStream;
 };
 
 /// A type of a library that the program may have imported, or not.
@@ -147,15 +158,6 @@ static nb::handle getNumPyType(RopeElementType type) {
   return types[type];
 }
 
-/// An element type of PyTorch.
-static nb::handle getTorchType(RopeElementType type) {
-  static PyObject *types[kNumElementTypes] = {};
-  if (!types[type])
-    types[type] =
-        getAttribute("torch", kElementTypes[type].name).release().ptr();
-  return types[type];
-}
-
 /// PyTorch's table of functions; null for a version that has none.
 static const ExchangeAPI *getTorchAPI() {
   static const ExchangeAPI *api = [] {
@@ -169,8 +171,8 @@ static const ExchangeAPI *getTorchAPI() {
     PyErr_Clear();
     // The capsule stays with its type, and the table for ever.
     Py_XDECREF(capsule);
-    return result && result->version.major == 1 && result->viewObject ? result
-                                                                      : nullptr;
+    return result && result->major == 1 && result->viewObject ? result
+                                                              : nullptr;
   }();
   return api;
 }
@@ -595,17 +597,30 @@ static nb::object makeNumPy(RopeElementType type, int32_t rank,
       nb::int_((kAlignment - address % kAlignment) % kAlignment));
 }
 
+/// A tensor by PyTorch's allocator, and what DLPack says of it.
 static nb::object makeTorch(RopeElementType type, int32_t rank,
-                            const int64_t *sizes) {
-  static PyObject *empty = getAttribute("torch", "empty").release().ptr();
-  static PyObject *names = PyTuple_Pack(1, intern("dtype"));
-  nb::object shape = makeShape(rank, sizes);
-  PyObject *arguments[] = {nullptr, shape.ptr(), getTorchType(type).ptr()};
-  PyObject *result = PyObject_Vectorcall(
-      empty, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
-  if (!result)
+                            const int64_t *sizes,
+                            nb::dlpack::dltensor &tensor) {
+  tensor = {};
+  tensor.device.device_type = nb::device::cpu::value;
+  tensor.ndim = rank;
+  tensor.dtype = kElementTypes[type].dlpack;
+  tensor.shape = const_cast<int64_t *>(sizes);
+  ManagedTensor *made = nullptr;
+  std::string error;
+  void *object = nullptr;
+  const ExchangeAPI *api = getTorchAPI();
+  int result =
+      api->allocate(&tensor, &made, &error,
+                    [](void *context, const char *kind, const char *message) {
+                      *static_cast<std::string *>(context) = message;
+                    });
+  if (result != 0)
+    raise(PyExc_MemoryError, error);
+  tensor = made->tensor;
+  if (api->toObject(made, &object) != 0)
     throw nb::python_error();
-  return nb::steal(result);
+  return nb::steal(static_cast<PyObject *>(object));
 }
 
 nb::object rope_python::toArray(const Maker &maker, const RopeArray &array,
@@ -641,8 +656,9 @@ RopeArray Arrays::addResult(const Maker &maker, RopeElementType type,
     return addNumPy(object.ptr(), /*isWritten=*/true);
   }
   if (maker.kind == Maker::torch && getTorchAPI()) {
-    object = makeTorch(type, rank, sizes);
-    return addTorch(object.ptr());
+    nb::dlpack::dltensor tensor;
+    object = makeTorch(type, rank, sizes, tensor);
+    return addDLTensor(tensor, object.ptr());
   }
   int64_t bytes = getNumBytes(type, rank, sizes);
   void *memory =
