@@ -200,15 +200,17 @@ static bool isInRange(intptr_t index, intptr_t size, const char *caller) {
 }
 
 RopeParameter ropeFunctionGetArgument(RopeFunction function, intptr_t index) {
-  intptr_t size = ropeFunctionGetNumArguments(function);
-  if (!isInRange(index, size, "ropeFunctionGetArgument"))
+  const char *caller = "ropeFunctionGetArgument";
+  if (isMissing(function, caller) ||
+      !isInRange(index, getType(*unwrap(function)).getNumInputs(), caller))
     return {ROPE_F32, -1, false, nullptr};
   return unwrap(function)->parameters[index];
 }
 
 RopeParameter ropeFunctionGetResult(RopeFunction function, intptr_t index) {
-  intptr_t size = ropeFunctionGetNumResults(function);
-  if (!isInRange(index, size, "ropeFunctionGetResult"))
+  const char *caller = "ropeFunctionGetResult";
+  if (isMissing(function, caller) ||
+      !isInRange(index, getType(*unwrap(function)).getNumResults(), caller))
     return {ROPE_F32, -1, false, nullptr};
   return unwrap(function)
       ->parameters[getType(*unwrap(function)).getNumInputs() + index];
@@ -244,7 +246,7 @@ private:
   Error add(const RopeArray &array) {
     if (!isElementType(array.type))
       return createStringError("unknown element type " +
-                               Twine(static_cast<int64_t>(array.type)));
+                               Twine(static_cast<int>(array.type)));
     if (array.rank < 0 || (array.rank && !array.sizes))
       return createStringError("expected sizes of an array of rank " +
                                Twine(array.rank));
@@ -276,8 +278,9 @@ MlirLogicalResult ropeFunctionGetResultSizes(RopeFunction function,
                                              intptr_t numArguments,
                                              const RopeArray *arguments,
                                              intptr_t index, int64_t *sizes) {
-  intptr_t numResults = ropeFunctionGetNumResults(function);
-  if (!isInRange(index, numResults, "ropeFunctionGetResultSizes"))
+  const char *caller = "ropeFunctionGetResultSizes";
+  if (isMissing(function, caller) ||
+      !isInRange(index, getType(*unwrap(function)).getNumResults(), caller))
     return mlirLogicalResultFailure();
   const Executable &executable = *unwrap(function)->executable;
   if (!executable.hasKnownSizes())
@@ -288,7 +291,12 @@ MlirLogicalResult ropeFunctionGetResultSizes(RopeFunction function,
     return toResult(std::move(error));
   if (Error error = executable.checkArguments(views))
     return toResult(std::move(error));
-  llvm::copy(executable.getResultSizes(views, index), sizes);
+  SmallVector<int64_t> found = executable.getResultSizes(views, index);
+  if (!found.empty() && !sizes) {
+    reportNull(caller, "sizes");
+    return mlirLogicalResultFailure();
+  }
+  llvm::copy(found, sizes);
   return mlirLogicalResultSuccess();
 }
 

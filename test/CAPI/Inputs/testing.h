@@ -30,6 +30,7 @@ static int failures = 0;
 
 /* The last error and diagnostic, and how many there were since `forget`. */
 static char lastMessage[4096];
+static RopeErrorKind lastKind;
 static int numErrors, numDiagnostics;
 
 static inline void keep(MlirStringRef text, void *userData) {
@@ -40,8 +41,8 @@ static inline void keep(MlirStringRef text, void *userData) {
 
 static inline void onError(MlirStringRef message, RopeErrorKind kind,
                            void *userData) {
-  (void)kind;
   ++numErrors;
+  lastKind = kind;
   lastMessage[0] = 0;
   keep(message, userData);
 }
