@@ -57,6 +57,7 @@ bench-raise: build ## Measure how long the rotations of exported models of 1 to 
 	@python3 benchmarks/raise.py build/bin/rope-opt
 
 reference: build ## Generate docs/reference from the definitions of operations and passes
+	@ninja -C build rope-python
 	@scripts/generate-docs docs/reference
 
 docs: reference ## Build the documentation's site into build/docs
@@ -64,6 +65,7 @@ docs: reference ## Build the documentation's site into build/docs
 
 check-docs: build ## Fail where docs/reference or a table of results is out of date
 	@python3 benchmarks/report.py --check
+	@ninja -C build rope-python
 	@scripts/generate-docs build/reference && diff -r build/reference docs/reference
 
 format: dependencies ## Format the sources

@@ -410,7 +410,9 @@ void rope_python::addModule(nb::module_ &m) {
           "    TypeError: the source is neither text nor bytes.")
       .def_static("load", &load, "path"_a,
                   nb::sig("def load(path: str | os.PathLike[str]) -> Module"),
-                  "Parses and verifies a file of text or bytecode.\n\n"
+                  "Parses and verifies a file.\n\n"
+                  "Args:\n"
+                  "    path: a file of text or bytecode.\n\n"
                   "Raises:\n"
                   "    MLIRError: the file holds no module, or an operation "
                   "in it is not valid.\n"

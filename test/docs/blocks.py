@@ -1,4 +1,5 @@
 # RUN: %python %s --prefix %rope_prefix
+# REQUIRES: rope-python
 # Programs of the pages are built without what an instrumented library needs.
 # UNSUPPORTED: asan
 """Runs the code blocks of the documentation.
@@ -19,8 +20,9 @@ their order, in one temporary folder, with DIR/bin on the path and as build/bin:
 A comment in front of a block says more: `<!-- file: NAME -->` writes the block to a file,
 which a later block of the page uses; `<!-- from: PATH -->` says that it is part of a file
 that the tests build or run, which is checked; `<!-- output -->` that it is what the block
-before prints; `<!-- exit: N -->` how a command ends; `<!-- not run: WHY -->` leaves it out,
-which is printed. A block of any other language is an error without one of these. What a
+before prints; `<!-- exit: N -->` how a command ends; `<!-- needs: MODULE -->` that it is run
+where Python finds that; `<!-- not run: WHY -->` leaves it out. Those that are not run are
+printed, with the reason. A block of any other language is an error without one of these. What a
 page starts with lies in Inputs, in a folder of its name, as made by a setup.py there.
 """
 
@@ -89,7 +91,7 @@ def parse(page: str) -> list:
             start, notes = None, {}
         elif start is not None:
             lines.append(line[len(start[1]) :] + "\n" if line.startswith(start[1]) else line.lstrip() + "\n")
-        elif note := re.match(r" *<!-- (file|from|output|exit|not run)(?:: (.*))? -->$", line):
+        elif note := re.match(r" *<!-- (file|from|output|exit|needs|not run)(?:: (.*))? -->$", line):
             notes[note[1]] = note[2] or ""
         elif line.strip():
             notes = {}
@@ -98,9 +100,18 @@ def parse(page: str) -> list:
     return blocks
 
 
-def left_out(blocks: list) -> list:
-    """Those that are not run, with their reasons."""
-    return [f"{block}: {block.notes['not run']}" for block in blocks if "not run" in block.notes]
+def left_out(blocks: list, python: str = sys.executable) -> list:
+    """Those that are not run, with the reason; `python` is what runs the others."""
+    needed = {block.notes["needs"] for block in blocks if "needs" in block.notes}
+    program = "import importlib.util as u, sys; print(*[m for m in sys.argv[1:] if not u.find_spec(m)])"
+    done = subprocess.run([python, "-c", program, *sorted(needed)], capture_output=True, text=True)
+    missing = done.stdout.split() if not done.returncode else needed
+    reasons = [
+        (block, block.notes.get("not run") or f"{block.notes['needs']} is not installed")
+        for block in blocks
+        if "not run" in block.notes or block.notes.get("needs") in missing
+    ]
+    return reasons
 
 
 def is_code(block: Block) -> bool:
@@ -282,7 +293,8 @@ def run_page(page: str, prefix: pathlib.Path) -> None:
     """Runs what a page has, in a folder of its own."""
     blocks = parse(page)
     check_kinds(blocks)
-    todo = [block for block in blocks if not {"not run", "from"} & block.notes.keys()]
+    missing = [block for block, _ in left_out(blocks)]
+    todo = [block for block in blocks if block not in missing and "from" not in block.notes]
     mlir = [block for block in todo if block.language == "mlir" and "output" not in block.notes]
     if mlir:
         check_mlir(mlir, str(prefix / "bin/rope-opt"))
@@ -324,23 +336,22 @@ def run_page(page: str, prefix: pathlib.Path) -> None:
         os.chdir("/")
 
 
-def summary(names: list) -> str:
-    """How many blocks run, and which do not."""
+def summary(names: list, python: str = sys.executable) -> str:
+    """How many blocks `python` runs, and which it does not."""
     blocks = [block for page in names for block in parse(page)]
     code = [block for block in blocks if is_code(block) and "output" not in block.notes]
-    missing = left_out(blocks)
+    reasons = left_out(blocks, python)
+    missing = [block for block, _ in reasons]
     kinds: dict = {}
     for block in code:
-        if "not run" not in block.notes:
+        if block not in missing:
             kinds[block.language] = kinds.get(block.language, 0) + 1
     each = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-    return "\n".join(
-        [
-            f"code blocks on {len(names)} pages: {len(code) - len(missing)} run ({each}), "
-            f"{len(missing)} not run",
-            *(f"  not run: {line}" for line in missing),
-        ]
-    )
+    lines = [
+        f"code blocks on {len(names)} pages: {sum(kinds.values())} run ({each}), {len(missing)} not run",
+        *(f"  not run: {block}: {reason}" for block, reason in reasons),
+    ]
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -370,7 +381,7 @@ def main() -> None:
         failures = list(filter(None, pool.map(start, names)))
     if failures:
         sys.exit("\n".join(failures))
-    print(summary(names))
+    print(summary(names, options.python))
 
 
 if __name__ == "__main__":

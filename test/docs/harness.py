@@ -37,6 +37,8 @@ PAGES = [
     ("<!-- not run: -->\n```fortran\nEND\n```\n", "nothing runs"),
     ("<!-- not run: why -->\n```fortran\nEND\n```\n", "a reason is missing"),
     ("<!-- not run: needs a compiler of Fortran -->\n```fortran\nEND\n```\n", None),
+    ("<!-- needs: json -->\n```python\n1 / 0\n```\n", "line 3"),
+    ("<!-- needs: no_such_module -->\n```python\n1 / 0\n```\n", None),
     ("<!-- not run: a comment for another block -->\nText.\n```fortran\nEND\n```\n", "nothing runs"),
     ("<!-- from: test/docs/harness.py -->\n```python\nimport blocks\nimport links\n```\n", None),
     ("<!-- from: test/docs/harness.py -->\n```python\nimport links\nimport blocks\n```\n", "this is not in"),
