@@ -313,6 +313,18 @@ static LogicalResult verifyElements(Operation *op, StringRef label,
   return success();
 }
 
+static LogicalResult verifyScoreOperands(Operation *op, StringRef label,
+                                         ValueRange operands) {
+  for (Type type : operands.getTypes())
+    if (!getElementTypeOrSelf(type).isIntOrIndexOrFloat())
+      return op->emitOpError("(")
+             << label
+             << ") expected score operands of integers, indices or floats, but "
+                "got "
+             << type;
+  return success();
+}
+
 static LogicalResult verifyDestinations(Operation *op, StringRef label,
                                         MutableOperandRange inits) {
   for (OpOperand &init : inits)
@@ -600,7 +612,8 @@ static LogicalResult verifyScales(AttentionOp op, OpOperand &operand) {
 LogicalResult AttentionOp::verify() {
   if (failed(verifyOneKind(*this, "attention_c1")) ||
       failed(verifySizes(*this, "attention_c12")) ||
-      failed(verifyElements(*this)))
+      failed(verifyElements(*this)) ||
+      failed(verifyScoreOperands(*this, "attention_c2", getScoreOperands())))
     return failure();
   if (getInits().empty() || getInits().size() > 2)
     return emitOpError("(attention_c7) expected one or two destinations, but "
@@ -742,7 +755,9 @@ LogicalResult OnlineAttentionOp::verify() {
   if (failed(verifyOneKind(*this, "online_attention_c1")) ||
       failed(verifySizes(*this, "online_attention_c9")) ||
       failed(verifyElements(*this, "online_attention_c2",
-                            {getQuery(), getKey(), getValue()})))
+                            {getQuery(), getKey(), getValue()})) ||
+      failed(verifyScoreOperands(*this, "online_attention_c2",
+                                 getScoreOperands())))
     return failure();
   FloatType type = getAccumulatorType();
   for (Value init : getDpsInits())

@@ -66,10 +66,11 @@ LogicalResult rope::verifySizes(Operation *op, StringRef label) {
     if (!shapedType)
       continue;
     Type element = shapedType.getElementType();
+    // Indices have 8 bytes. What is neither breaks another rule.
     std::optional<int64_t> bytes =
-        element.isIndex()
-            ? 8
-            : llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
+        element.isIntOrFloat()
+            ? llvm::divideCeil(element.getIntOrFloatBitWidth(), 8)
+            : 8;
     for (int64_t size : shapedType.getShape())
       if (bytes && !ShapedType::isDynamic(size) && size != 0)
         bytes = llvm::checkedMul(*bytes, size);

@@ -772,3 +772,36 @@ func.func @attention_c15_places_of_scales(%q: tensor<4x8xf32>, %k: tensor<5x2x8x
     outs(%o : tensor<4x8xf32>)
   return
 }
+
+// -----
+
+func.func @attention_c2_score_operands(%q: tensor<4x8xf32>, %k: tensor<6x8xf32>, %v: tensor<6x8xf32>, %o: tensor<4x8xf32>, %s: tensor<6xcomplex<f32>>) {
+  // expected-error @below {{(attention_c2) expected score operands of integers, indices or floats, but got 'tensor<6xcomplex<f32>>'}}
+  %0 = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>, affine_map<(b, h, i, j, d, e) -> (j, e)>, affine_map<(b, h, i, j, d, e) -> (j)>, affine_map<(b, h, i, j, d, e) -> (i, e)>]}
+         ins(%q, %k, %v : tensor<4x8xf32>, tensor<6x8xf32>, tensor<6x8xf32>)
+         score_operands(%s : tensor<6xcomplex<f32>>)
+         outs(%o : tensor<4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @attention_c9_complex_lengths(%q: tensor<2x4x8xf32>, %k: tensor<2x6x8xf32>, %v: tensor<2x6x8xf32>, %o: tensor<2x4x8xf32>, %l: tensor<2xcomplex<f32>>) {
+  // expected-error @below {{(attention_c9) expected 'lengths' of 2 integers, one for each batch, but got 'tensor<2xcomplex<f32>>'}}
+  %0 = rope.attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (b, i, d)>, affine_map<(b, h, i, j, d, e) -> (b, j, d)>, affine_map<(b, h, i, j, d, e) -> (b, j, e)>, affine_map<(b, h, i, j, d, e) -> (b, i, e)>]}
+         ins(%q, %k, %v : tensor<2x4x8xf32>, tensor<2x6x8xf32>, tensor<2x6x8xf32>)
+         lengths(%l : tensor<2xcomplex<f32>>)
+         outs(%o : tensor<2x4x8xf32>)
+  return
+}
+
+// -----
+
+func.func @online_attention_c2_score_operands(%q: tensor<4x8xf32>, %k: tensor<6x8xf32>, %v: tensor<6x8xf32>, %acc: tensor<4x8xf32>, %max: tensor<4xf32>, %sum: tensor<4xf32>, %scores: tensor<4x6xf32>, %correction: tensor<4xf32>, %s: tensor<6xcomplex<f32>>) {
+  // expected-error @below {{(online_attention_c2) expected score operands of integers, indices or floats, but got 'tensor<6xcomplex<f32>>'}}
+  %0:5 = rope.online_attention {indexing_maps = [affine_map<(b, h, i, j, d, e) -> (i, d)>, affine_map<(b, h, i, j, d, e) -> (j, d)>, affine_map<(b, h, i, j, d, e) -> (j, e)>, affine_map<(b, h, i, j, d, e) -> (j)>, affine_map<(b, h, i, j, d, e) -> (i, e)>, affine_map<(b, h, i, j, d, e) -> (i)>, affine_map<(b, h, i, j, d, e) -> (i)>, affine_map<(b, h, i, j, d, e) -> (i, j)>, affine_map<(b, h, i, j, d, e) -> (i)>]}
+         ins(%q, %k, %v : tensor<4x8xf32>, tensor<6x8xf32>, tensor<6x8xf32>)
+         score_operands(%s : tensor<6xcomplex<f32>>)
+         outs(%acc, %max, %sum, %scores, %correction : tensor<4x8xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4x6xf32>, tensor<4xf32>)
+  return
+}

@@ -105,7 +105,8 @@ def Rope_AttentionOp : Rope_AttentionLikeOp<"attention",
     Rules:
     - (attention_c1) tensors and memrefs are not mixed;
     - (attention_c2) query, key, value, scales, sinks and destinations hold f16,
-      bf16, f32 or f64, key and value with scales i8;
+      bf16, f32 or f64, key and value with scales i8, score operands any
+      integers, indices or floats;
     - (attention_c3) there is one map of the six loops for each of query, key,
       value, scales, pages, score operands and destinations, with a result for
       each dimension;
@@ -251,7 +252,8 @@ def Rope_OnlineAttentionOp : Rope_AttentionLikeOp<"online_attention"> {
     Rules:
     - (online_attention_c1) operands are all tensors or all memrefs;
     - (online_attention_c2) query, key and value hold f16, bf16, f32 or f64;
-      the five destinations f32, or f64 where one of those is f64;
+      the five destinations f32, or f64 where one of those is f64; score
+      operands any integers, indices or floats;
     - (online_attention_c3) there is one map of the six loops for each operand,
       with a result for each dimension;
     - (online_attention_c4) the maps of query, key, value and score operands are
