@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Rope/IR/RopeDialect.h"
+#include "Bytecode.h"
 #include "Rope/IR/RopeOps.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -67,5 +68,5 @@ void RopeDialect::initialize() {
 #define GET_OP_LIST
 #include "Rope/IR/RopeOps.cpp.inc"
       >();
-  addInterfaces<RopeInlinerInterface>();
+  addInterfaces<RopeBytecodeInterface, RopeInlinerInterface>();
 }

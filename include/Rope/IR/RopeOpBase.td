@@ -20,6 +20,8 @@ include "mlir/Interfaces/TilingInterface.td"
 class Rope_Op<string mnemonic, list<Trait> traits = []>
     : Op<Rope_Dialect, mnemonic, traits> {
   let hasVerifier = 1;
+  // By name, so that attributes can be added: see lib/IR/Bytecode.h.
+  let useCustomPropertiesEncoding = 1;
 }
 
 def Rope_RankedTensorOrMemRef : AnyTypeOf<[AnyRankedTensor, AnyMemRef],
