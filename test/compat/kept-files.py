@@ -65,12 +65,12 @@ held = defaultdict(list)  # the parts of each operation and attribute of a name
 counts = defaultdict(set)  # numbers of operands, results, regions that are not empty
 for match in re.finditer(r'"(rope\.\w+)"\(', text):
     operands = list(filter(None, split(enclosed(text, match.end()))))
-    rest = text[match.end() + len(enclosed(text, match.end())) + 1:]
+    rest = text[match.end() + len(enclosed(text, match.end())) + 1 :]
     properties = enclosed(rest, 3) if rest.startswith(" <{") else ""
-    rest = rest[len(properties) + 5:] if properties else rest
+    rest = rest[len(properties) + 5 :] if properties else rest
     regions = enclosed(rest, 3).count("^bb") if rest.startswith(" ({") else 0
     held[match[1]].append(parts(properties))
-    result = re.search(r"(?:%\w+(?::(\d+))? = )?$", text[:match.start()])
+    result = re.search(r"(?:%\w+(?::(\d+))? = )?$", text[: match.start()])
     results = int(result[1] or 1) if result[0] else 0
     sizes = re.search(r"operandSegmentSizes = array<i32: ([\d, ]+)>", properties)
     counts[match[1]].add((len(operands), results, regions, sizes[1] if sizes else ""))
@@ -121,10 +121,15 @@ for op in of_dialect("Op", "opDialect"):
             groups.append((part, {"Optional", "Variadic"} & set(argument["!superclasses"])))
     segments = [list(map(int, sizes.split(", "))) for *_, sizes in counts[owner] if sizes]
     for i, (part, varies) in enumerate(groups):
-        seen = {sizes[i] for sizes in segments if i < len(sizes)} if segments else {count[0] for count in counts[owner]}
+        if segments:
+            seen = {sizes[i] for sizes in segments if i < len(sizes)}
+        else:
+            seen = {count[0] for count in counts[owner]}
         if varies:
             check(f"{owner} with another number of {part}", len(seen) > 1)
-    if any("Variadic" in records[reference["def"]]["!superclasses"] for reference, _ in op["results"]["args"]):
+    if any(
+        "Variadic" in records[reference["def"]]["!superclasses"] for reference, _ in op["results"]["args"]
+    ):
         check(f"{owner} on both tensors and memrefs", len({min(count[1], 1) for count in counts[owner]}) > 1)
     if op["regions"]["args"]:
         check(f"{owner} with and without a region", {count[2] for count in counts[owner]} >= {0, 1})
@@ -151,7 +156,8 @@ if written.count(section(version_of(newest))) != 1:
 if b"#rope" in data:
     problems.append(f"{name} holds attributes as text, whose form may change")
 if problems:
-    problems.append("What is new has a version: let lib/IR/Bytecode.h name the next release X, write test/compat/X.mlir "
-                    "with\nall that the dialect has, and keep what this writes, once the release is made for good:\n"
-                    "    rope-opt test/compat/X.mlir --strip-debuginfo --emit-bytecode -o test/compat/X.mlirbc")
+    problems.append("""\
+What is new has a version: let lib/IR/Bytecode.h name the next release X, write
+test/compat/X.mlir with all that the dialect has, and keep what this writes:
+    rope-opt test/compat/X.mlir --strip-debuginfo --emit-bytecode -o test/compat/X.mlirbc""")
 sys.exit("\n".join(problems) or None)

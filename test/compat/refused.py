@@ -13,7 +13,7 @@ data = (kept / "0.1.0.mlirbc").read_bytes()
 # A section of three numbers, each twice itself and one.
 version = bytes([7, 7, 1, 3, 1])
 assert data.count(version) == 1, "the version was not found in the file"
-half = data[:len(data) // 2]
+half = data[: len(data) // 2]
 
 
 def newer(*numbers):
@@ -21,12 +21,18 @@ def newer(*numbers):
 
 
 CASES = [
-    (newer(0, 1, 1), "this file holds version 0.1.1 of the rope dialect, but this rope-mlir reads versions up to 0.1.0: "
-                     "read it with rope-mlir 0.1.1 or a later release"),
+    (
+        newer(0, 1, 1),
+        "this file holds version 0.1.1 of the rope dialect, but this rope-mlir reads versions up to "
+        "0.1.0: read it with rope-mlir 0.1.1 or a later release",
+    ),
     (newer(0, 2, 0), "holds version 0.2.0"),
     (newer(12, 0, 3), "holds version 12.0.3"),
-    ((kept / "Inputs/unversioned.mlirbc").read_bytes(),
-     "this file holds no version of the rope dialect, so it is from before release 0.1.0: write it again from its text"),
+    (
+        (kept / "Inputs/unversioned.mlirbc").read_bytes(),
+        "this file holds no version of the rope dialect, so it is from before release 0.1.0: write it again "
+        "from its text",
+    ),
     (half, ""),
     (data[:7], ""),
 ]
@@ -36,5 +42,5 @@ for case, expected in CASES:
     for tool in TOOLS:
         done = subprocess.run([*tool, scratch], capture_output=True, text=True)
         if done.returncode != 1 or "error: " not in done.stderr or expected not in done.stderr:
-            problems.append(f"{tool[0]} exits {done.returncode}, expected 1 and '{expected}', but got:\n{done.stderr}")
+            problems.append(f"{tool[0]} exits {done.returncode}, expected 1 and '{expected}':\n{done.stderr}")
 sys.exit("\n".join(problems) or None)

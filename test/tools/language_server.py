@@ -32,8 +32,9 @@ class Server:
     """A running server. Messages are framed by their length."""
 
     def __init__(self):
-        self.process = subprocess.Popen(["rope-lsp-server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            ["rope-lsp-server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
         self.received = queue.Queue()
         self.id = 0
         threading.Thread(target=self.read, daemon=True).start()
@@ -81,8 +82,12 @@ class Server:
         return message["params"]["diagnostics"]
 
     def initialize(self):
-        return self.ask("initialize", processId=None, rootUri=None, capabilities={
-            "textDocument": {"documentSymbol": {"hierarchicalDocumentSymbolSupport": True}}})
+        return self.ask(
+            "initialize",
+            processId=None,
+            rootUri=None,
+            capabilities={"textDocument": {"documentSymbol": {"hierarchicalDocumentSymbolSupport": True}}},
+        )
 
     def wait(self):
         return self.process.wait(timeout=WAIT)
@@ -93,7 +98,7 @@ def place(text, what, nth=0, behind=0):
     at = -1
     for _ in range(nth + 1):
         at = text.index(what, at + 1)
-    before = text[:at + behind]
+    before = text[: at + behind]
     return {"line": before.count("\n"), "character": len(before) - (before.rfind("\n") + 1)}
 
 
@@ -104,14 +109,24 @@ def expect(found, expected):
 def test_session(bytecode):
     server = Server()
     capabilities = server.initialize()["capabilities"]
-    for offered in ["hoverProvider", "definitionProvider", "referencesProvider", "completionProvider",
-                    "documentSymbolProvider"]:
+    for offered in [
+        "hoverProvider",
+        "definitionProvider",
+        "referencesProvider",
+        "completionProvider",
+        "documentSymbolProvider",
+    ]:
         assert capabilities.get(offered), f"the server does not offer {offered}"
     server.send({"method": "initialized", "params": {}})
 
     document = {"uri": "file:///model.mlir"}
-    expect(server.diagnostics("textDocument/didOpen", textDocument={
-        **document, "languageId": "mlir", "version": 1, "text": GOOD}), [])
+    expect(
+        server.diagnostics(
+            "textDocument/didOpen",
+            textDocument={**document, "languageId": "mlir", "version": 1, "text": GOOD},
+        ),
+        [],
+    )
 
     def at(*where, **more):
         return {"textDocument": document, "position": place(GOOD, *where), **more}
@@ -124,17 +139,24 @@ def test_session(bytecode):
     definition = server.ask("textDocument/definition", **at("@angles", 1, 1))
     expect([found["range"]["start"] for found in definition], [place(GOOD, "func.func @angles")])
 
-    references = server.ask("textDocument/references", **at("%positions", 0, 1, context={"includeDeclaration": True}))
-    expect(sorted(found["range"]["start"]["line"] for found in references),
-           [place(GOOD, "%positions", n)["line"] for n in range(2)])
+    references = server.ask(
+        "textDocument/references", **at("%positions", 0, 1, context={"includeDeclaration": True})
+    )
+    expect(
+        sorted(found["range"]["start"]["line"] for found in references),
+        [place(GOOD, "%positions", n)["line"] for n in range(2)],
+    )
 
     symbols = server.ask("textDocument/documentSymbol", textDocument=document)
     expect([symbol["name"] for symbol in symbols], ["angles", "caller"])
 
     # What is wrong is shown where it is, by its rule, and goes with the mistake.
     def change(version, text):
-        return server.diagnostics("textDocument/didChange", textDocument={**document, "version": version},
-                                  contentChanges=[{"text": text}])
+        return server.diagnostics(
+            "textDocument/didChange",
+            textDocument={**document, "version": version},
+            contentChanges=[{"text": text}],
+        )
 
     [wrong] = change(2, BAD)
     assert "(frequencies_c2)" in wrong["message"], wrong
@@ -144,8 +166,12 @@ def test_session(bytecode):
     # Operations and values are offered as they are typed.
     half = GOOD.replace("rope.table ins", "rope.")
     change(4, half)
-    offered = server.ask("textDocument/completion", textDocument=document, position=place(half, "rope.", 1, 5),
-                         context={"triggerKind": 2, "triggerCharacter": "."})
+    offered = server.ask(
+        "textDocument/completion",
+        textDocument=document,
+        position=place(half, "rope.", 1, 5),
+        context={"triggerKind": 2, "triggerCharacter": "."},
+    )
     labels = {item["label"].removeprefix("rope.") for item in offered["items"]}
     assert {"table", "apply", "attention"} <= labels, labels
 
@@ -153,14 +179,21 @@ def test_session(bytecode):
     uri = pathlib.Path(bytecode).as_uri()
     text = server.ask("mlir/convertFromBytecode", uri=uri)["output"]
     assert "rope.attention" in text, text
-    expect(server.diagnostics("textDocument/didOpen", textDocument={
-        "uri": "file:///opened.mlir", "languageId": "mlir", "version": 1, "text": text}), [])
+    expect(
+        server.diagnostics(
+            "textDocument/didOpen",
+            textDocument={"uri": "file:///opened.mlir", "languageId": "mlir", "version": 1, "text": text},
+        ),
+        [],
+    )
     saved = server.ask("mlir/convertToBytecode", uri="file:///opened.mlir")["output"]
     assert base64.b64decode(saved).startswith(b"ML\xefR"), saved
 
     # Nonsense is answered, and the session goes on.
     assert "error" in server.request("textDocument/fly", {}), "an unknown request has no error"
-    assert "error" in server.request("textDocument/hover", {"textDocument": 3}), "wrong parameters have no error"
+    assert "error" in server.request("textDocument/hover", {"textDocument": 3}), (
+        "wrong parameters have no error"
+    )
     server.send({"method": "textDocument/unknown", "params": {}})
     server.send_bytes(b"Content-Length: 9\r\n\r\n{not json")
     server.send_bytes(b"Other: header\r\n\r\n")
@@ -176,10 +209,20 @@ def test_session(bytecode):
 def test_ends():
     """Ends of input, and what is no message at all, end the server and do not hang it."""
     header = b"Content-Length: %d\r\n\r\n"
-    for data in [b"", b"garbage without an end", b"\x00\xff" * 1000, header % 100 + b"{", header % 0,
-                 b"Content-Length: -5\r\n\r\n{}", b"Content-Length: 99999999999999999999\r\n\r\n{}",
-                 b"Content-Length: x\r\n\r\n{}", b"\r\n\r\n" * 100, header % 2 + b"[]", header % 4 + b"null",
-                 header % 1000 + b"[" * 1000]:
+    for data in [
+        b"",
+        b"garbage without an end",
+        b"\x00\xff" * 1000,
+        header % 100 + b"{",
+        header % 0,
+        b"Content-Length: -5\r\n\r\n{}",
+        b"Content-Length: 99999999999999999999\r\n\r\n{}",
+        b"Content-Length: x\r\n\r\n{}",
+        b"\r\n\r\n" * 100,
+        header % 2 + b"[]",
+        header % 4 + b"null",
+        header % 1000 + b"[" * 1000,
+    ]:
         server = Server()
         server.send_bytes(data)
         server.process.stdin.close()
