@@ -153,6 +153,9 @@ if data.count(section(version_of(newest))) != 1:
     problems.append(f"{name} is not of the version that its name says")
 if written.count(section(version_of(newest))) != 1:
     problems.append(f"{name} is kept, but another version is written")
+project = re.search(r"project\(rope-mlir VERSION ([\d.]+)", (root / "CMakeLists.txt").read_text())[1]
+if version_of(newest) > tuple(map(int, project.split("."))):
+    problems.append(f"{name} names a later release than CMakeLists.txt, {project}")
 if b"#rope" in data:
     problems.append(f"{name} holds attributes as text, whose form may change")
 if problems:

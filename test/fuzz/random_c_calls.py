@@ -363,7 +363,9 @@ def work(root, library, seed, count):
         parameters = zip(function.argtypes, interface.parameters[name])
         given = [arguments.value(kind, parameter) for kind, parameter in parameters]
         print(name, given, file=sys.stderr, flush=True)
-        function(*given)
+        result = function(*given)
+        if isinstance(result, interface.types["RopeResults"]):
+            arguments.pool["RopeResults"].append(result)
         arguments.alive.clear()
     print(len(errors), "errors were reported", flush=True)
     sys.stdout.flush()
