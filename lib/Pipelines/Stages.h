@@ -33,7 +33,7 @@ void addHostStages(OpPassManager &pm, const SetTargetOptions &target,
 template <typename Options>
 void registerModulePipeline(
     StringRef name, StringRef description,
-    std::function<void(OpPassManager &, const Options &)> build) {
+    const std::function<void(OpPassManager &, const Options &)> &build) {
   registerPassPipeline(
       name, description,
       [name, build](OpPassManager &pm, StringRef text,

@@ -1,5 +1,4 @@
-/*===- GPURuntime.h - what compiled GPU programs call --------------*- C
--*-===*\
+/*===- GPURuntime.h - what compiled GPU programs call -------------*- C -*-===*\
 |*                                                                            *|
 |* Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.     *|
 |* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception                    *|

@@ -1,5 +1,4 @@
-/*===- Runtime.h - what compiled code calls ------------------------*- C
--*-===*\
+/*===- Runtime.h - what compiled code calls -----------------------*- C -*-===*\
 |*                                                                            *|
 |* Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.     *|
 |* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception                    *|
