@@ -432,24 +432,23 @@ RopeArray Arrays::addOther(PyObject *object, bool isWritten) {
                       getTypeName(object)};
   }
   nb::ndarray<nb::ro> array;
-  if (!nb::try_cast(capsule, array, /*convert=*/false)) {
+  nb::ndarray<> writable;
+  // Arrays of JAX never change, whatever they export.
+  nb::handle jax(reinterpret_cast<PyObject *>(jaxType.get()));
+  bool mayWrite = isWritten && !(jax.is_valid() && nb::isinstance(object, jax));
+  if (mayWrite && nb::try_cast(capsule, writable, /*convert=*/false)) {
+    array = nb::ndarray<nb::ro>(writable);
+  } else if (!nb::try_cast(capsule, array, /*convert=*/false)) {
     PyErr_Clear();
     throw Refusal{PyExc_TypeError,
                   "expected an array, of NumPy, PyTorch, JAX or another that "
                   "has __dlpack__, but got " +
                       getTypeName(object)};
+  } else if (isWritten) {
+    throw makeReadOnlyRefusal();
   }
+  PyErr_Clear();
   see(Maker::other, object);
-  if (isWritten) {
-    // Arrays of JAX never change, whatever they export.
-    nb::handle jax(reinterpret_cast<PyObject *>(jaxType.get()));
-    nb::ndarray<> writable;
-    if ((jax.is_valid() && nb::isinstance(object, jax)) ||
-        !nb::try_cast(capsule, writable, /*convert=*/false)) {
-      PyErr_Clear();
-      throw makeReadOnlyRefusal();
-    }
-  }
   imported.push_back(array);
   nb::dlpack::dltensor tensor;
   tensor.data = array.data_handle();
@@ -521,7 +520,6 @@ RopeArray Arrays::addNumber(PyObject *number, RopeElementType type) {
   if (kind != 'b') {
     nb::object one = nb::int_(1);
     highest = (one << nb::int_(bits - isSigned)) - one;
-    // Types without a sign take either kind.
     if (isSigned)
       lowest = nb::int_(0) - highest - one;
   }

@@ -79,11 +79,6 @@ nb::object rope_python::getErrorType(const char *name) {
   return nb::module_::import_("rope_mlir._errors").attr(name);
 }
 
-void rope_python::raise(nb::handle type, const std::string &message) {
-  PyErr_SetString(type.ptr(), message.c_str());
-  throw nb::python_error();
-}
-
 nb::object rope_python::toPython(const Location &location) {
   if (!location.isKnown())
     return nb::none();
@@ -91,10 +86,16 @@ nb::object rope_python::toPython(const Location &location) {
                                   location.column);
 }
 
-/// Text of a diagnostic, which may hold anything.
+/// Text of a message, which may hold anything.
 static nb::object toText(std::string_view text) {
   return nb::steal(
       PyUnicode_DecodeUTF8(text.data(), text.size(), "backslashreplace"));
+}
+
+void rope_python::raise(nb::handle type, std::string_view message) {
+  nb::object text = toText(message);
+  PyErr_SetObject(type.ptr(), text.ptr());
+  throw nb::python_error();
 }
 
 /// Line `number` of a text, counted from 1; empty where there is none.

@@ -96,7 +96,7 @@ nanobind::object toPython(const Location &location);
 nanobind::object getErrorType(const char *name);
 
 /// Raises an exception of a type of Python or of this package.
-[[noreturn]] void raise(nanobind::handle type, const std::string &message);
+[[noreturn]] void raise(nanobind::handle type, std::string_view message);
 
 } // namespace rope_python
 
