@@ -20,11 +20,13 @@ except ImportError as error:
         " elsewhere than when it was built"
     ) from error
 
-from . import ir, passes
-from ._compile import compile
-from ._core import Function, get_num_threads, set_num_threads
-from ._errors import Diagnostic, FunctionNotFoundError, Location, MLIRError
-from ._import import import_hf_config
+_core._check_llvm_version()
+
+from . import ir, passes  # noqa: E402
+from ._compile import compile  # noqa: E402
+from ._core import Function, get_num_threads, set_num_threads  # noqa: E402
+from ._errors import Diagnostic, FunctionNotFoundError, Location, MLIRError  # noqa: E402
+from ._import import import_hf_config  # noqa: E402
 
 __all__ = [
     "Diagnostic",

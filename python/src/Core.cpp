@@ -12,7 +12,8 @@
 namespace nb = nanobind;
 using namespace rope_python;
 
-/// Nothing else of the C interface may be called where this fails.
+/// Called by the package, as an error while a module is initialized would hide
+/// this one.
 static void checkLLVMVersion() {
   ErrorScope error;
   if (!ropeCheckLLVMVersion())
@@ -20,11 +21,13 @@ static void checkLLVMVersion() {
 }
 
 NB_MODULE(_core, m) {
-  checkLLVMVersion();
   // What a caller keeps until the interpreter ends is no leak of this module.
   nb::set_leak_warnings(false);
   m.attr("__version__") = toString(ropeGetVersion()).c_str();
   m.attr("llvm_version") = toString(ropeGetLLVMVersion()).c_str();
+  m.def("_check_llvm_version", &checkLLVMVersion,
+        "Raises ImportError where another LLVM is loaded than the one that the "
+        "package is built for: nothing else may be called then.");
   addModule(m);
   addFunction(m);
 }
