@@ -1,7 +1,7 @@
 # The front door: `make help` lists the targets. Everything is built in build/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build test demo bench bench-quick bench-peers bench-report bench-gpu bench-raise examples reference docs check-docs format check-format lint clean
+.PHONY: help dependencies build test demo bench bench-quick bench-peers bench-report bench-gpu bench-calls bench-raise examples reference docs check-docs format check-format lint clean
 
 sources := git ls-files -co --exclude-standard -- '*.cpp' '*.h' '*.c'
 # What the tests compile for the host may not depend on who runs them.
@@ -52,6 +52,10 @@ bench-gpu: build ## Measure kernels on an NVIDIA GPU, with the PyTorch of GPU_PY
 	@export PATH=$(CURDIR)/build/bin:$$PATH PYTHONPATH=test/Integration/lib; \
 	  build/venv/bin/python benchmarks/gpu.py --build=build/benchmarks/gpu --chip=$(GPU_CHIP) && \
 	  $(GPU_PYTHON) benchmarks/gpu.py --libraries=build/benchmarks/gpu --json=build/benchmarks/gpu.json --seconds=600
+
+bench-calls: build bench-peers ## Measure what a call of a compiled function costs from Python
+	@ninja -C build rope-python
+	@PYTHONPATH=build/test/python/site-packages build/benchmarks/venv/bin/python benchmarks/python_calls.py
 
 bench-raise: build ## Measure how long the rotations of exported models of 1 to 80 layers take to find
 	@python3 benchmarks/raise.py build/bin/rope-opt

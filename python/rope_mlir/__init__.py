@@ -15,9 +15,9 @@ except ImportError as error:
     if "libMLIR" not in str(error) and "libLLVM" not in str(error):
         raise
     raise ImportError(
-        f"rope_mlir needs the shared libraries of LLVM and MLIR 22 ({error}): install the packages libmlir-22 and"
-        " libllvm22, on Debian and Ubuntu by `apt-get install libmlir-22`, and install rope-mlir again if they stand"
-        " elsewhere than when it was built"
+        f"rope_mlir needs the shared libraries of LLVM and MLIR 22 ({error}): install the packages libmlir-22"
+        " and libllvm22, on Debian and Ubuntu by `apt-get install libmlir-22`, and install rope-mlir again if"
+        " they stand elsewhere than when it was built"
     ) from error
 
 _core._check_llvm_version()

@@ -20,15 +20,15 @@ def import_hf_config(
         dtype: element type of queries, keys and values; that of the configuration where None.
 
     Returns:
-        A module with functions of any batch size B and length S, for h heads (of queries; keys may have fewer) of d
-        channels, n frequencies, and int64 positions:
+        A module with functions of any batch size B and length S, for h heads (of queries; keys may have
+        fewer) of d channels, n frequencies, and int64 positions:
 
         - `rope_table(positions [S]) -> (cos [S, n], sin [S, n])`, in float32
         - `rope_apply(x [B, S, h, d], positions [B, S]) -> [B, S, h, d]`
         - `attention(q [B, S, h, d], k, v, positions [B, S]) -> [B, S, h, d]`
 
-        Models with several kinds of layers have one set for each, with the kind in the names. Those whose frequencies
-        depend on the length take it as a last argument, an int64 scalar.
+        Models with several kinds of layers have one set for each, with the kind in the names. Those whose
+        frequencies depend on the length take it as a last argument, an int64 scalar.
 
     Raises:
         MLIRError: a key that is missing or has a value that is not known; the text names it.

@@ -1,8 +1,9 @@
 """Passes and pipelines, by name or by function.
 
-Each function changes the module in place and returns it. A pipeline that fails raises `MLIRError` and leaves the module
-as it was. After one that succeeds, operations that were taken from the module before are stale and raise `RuntimeError`.
-What each pass does is described in its reference, which `rope-opt --help` prints in short.
+Each function changes the module in place and returns it. A pipeline that fails raises `MLIRError` and leaves
+the module as it was. After one that succeeds, operations that were taken from the module before are stale and
+raise `RuntimeError`. What each pass does is described in its reference, which `rope-opt --help` prints in
+short.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def run(module: Module, pipeline: str) -> Module:
     Args:
         module: the module, changed in place.
         pipeline: names with options as `rope-opt --pass-pipeline` takes them, such as
-            `"rope-raise{exact=true},canonicalize"` or `"builtin.module(func.func(rope-simplify))"`. A pass that is
-            written without its anchor runs on the module.
+            `"rope-raise{exact=true},canonicalize"` or `"builtin.module(func.func(rope-simplify))"`. A pass
+            that is written without its anchor runs on the module.
 
     Returns:
         The module.
@@ -79,8 +80,8 @@ def optimize(
     Args:
         module: a module of tensors, such as one exported from a framework.
         exact: make exact tables of those that are found, from a base where the frequencies have one.
-        key_rotation: where keys are rotated: `once`, before attention; `load`, as attention loads them; `auto`, where
-            the cost model says.
+        key_rotation: where keys are rotated: `once`, before attention; `load`, as attention loads them;
+            `auto`, where the cost model says.
         l2_bytes: size of the second cache in bytes; the module's target description where 0.
         vector_bits: width of a vector register in bits; the module's target description where 0.
         threads: number of threads; the module's target description where 0.
@@ -136,7 +137,12 @@ def simplify(module: Module, *, share_tables: bool = True, permute_weights: bool
 
 
 def fuse_attention(
-    module: Module, *, key_rotation: KeyRotation = "auto", l2_bytes: int = 0, vector_bits: int = 0, threads: int = 0
+    module: Module,
+    *,
+    key_rotation: KeyRotation = "auto",
+    l2_bytes: int = 0,
+    vector_bits: int = 0,
+    threads: int = 0,
 ) -> Module:
     """Folds rotations into attention (`rope-fuse-attention`).
 
@@ -244,8 +250,8 @@ def to_llvm(
         target_cpu: the processor as LLVM names it, or `host`; the triple's baseline where empty.
         target_features: features to add or remove, as in `+avx2,-fma`, or `host`.
         single_threaded: run loops on the calling thread alone.
-        streaming_bytes: rotations that read and write so many bytes write past the caches; the processor's own
-            number where negative.
+        streaming_bytes: rotations that read and write so many bytes write past the caches; the processor's
+            own number where negative.
 
     Returns:
         The module.
@@ -287,7 +293,8 @@ def to_nvvm(
         opt_level: LLVM's optimization of kernels, 0 to 3.
         kernels_only: stop when kernels are compiled, with launches as they are.
         target_triple: target triple of the host's code; this machine's where empty.
-        target_cpu: processor of the host's code as LLVM names it, or `host`; the triple's baseline where empty.
+        target_cpu: processor of the host's code as LLVM names it, or `host`; the triple's baseline where
+            empty.
         target_features: features to add or remove for the host's code.
 
     Returns:
@@ -317,13 +324,14 @@ def to_rocdl(
     Args:
         module: a module of `rope` and upstream operations.
         chip: the chip as LLVM names it; `gfx942` where empty.
-        format: form of the kernels: `isa` (assembly) or `bin` (a code object); where empty, `bin`, and `isa` with
-            `kernels_only`.
+        format: form of the kernels: `isa` (assembly) or `bin` (a code object); where empty, `bin`, and `isa`
+            with `kernels_only`.
         toolkit: folder of the ROCm toolkit, for `bin`.
         opt_level: LLVM's optimization of kernels, 0 to 3.
         kernels_only: stop when kernels are compiled, with launches as they are.
         target_triple: target triple of the host's code; this machine's where empty.
-        target_cpu: processor of the host's code as LLVM names it, or `host`; the triple's baseline where empty.
+        target_cpu: processor of the host's code as LLVM names it, or `host`; the triple's baseline where
+            empty.
         target_features: features to add or remove for the host's code.
 
     Returns:
@@ -354,7 +362,8 @@ def to_spirv(
         kernels_only: stop when kernels are compiled, with launches as they are.
         opencl: make the SPIR-V of OpenCL, with `kernels_only`.
         target_triple: target triple of the host's code; this machine's where empty.
-        target_cpu: processor of the host's code as LLVM names it, or `host`; the triple's baseline where empty.
+        target_cpu: processor of the host's code as LLVM names it, or `host`; the triple's baseline where
+            empty.
         target_features: features to add or remove for the host's code.
 
     Returns:

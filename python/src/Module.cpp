@@ -393,7 +393,7 @@ void rope_python::addModule(nb::module_ &m) {
                      "A module of MLIR operations, with a context of its own.")
       .def_static(
           "parse",
-          [](nb::handle source, std::optional<std::string> fileName) {
+          [](nb::handle source, const std::optional<std::string> &fileName) {
             return parseModule(source, fileName.value_or("-"));
           },
           "source"_a, "filename"_a = nb::none(),

@@ -4,7 +4,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Usage: stress.py [--cycles=10000] [--threads=8] [--no-memory]; the package has to be importable.
 
-Memory of the process may grow by 8 MiB and by 64 bytes a cycle after a tenth of the cycles, in which caches fill.
+Memory of the process may grow by 8 MiB and by 64 bytes a cycle after a tenth of the cycles, in which caches
+fill.
 --no-memory leaves that out, for valgrind and sanitizers, which keep what is freed.
 """
 

@@ -37,7 +37,12 @@ def test_hits(tmp_path):
     assert compiled(folder, ir.Module.parse(TEXT, "named.mlir").bytecode())
     assert len(entries(folder)) == 1
     # Whatever makes other code is another entry.
-    for options in ({"opt_level": 1}, {"single_threaded": True}, {"optimize": True}, {"target_features": "-avx512f"}):
+    for options in (
+        {"opt_level": 1},
+        {"single_threaded": True},
+        {"optimize": True},
+        {"target_features": "-avx512f"},
+    ):
         assert not compiled(folder, **options) and compiled(folder, **options)
     assert not compiled(folder, TEXT.replace("@f", "@g"))
     assert len(entries(folder)) == 6
@@ -120,7 +125,9 @@ for _ in range(3):
 
 def test_processes_write_at_once(tmp_path):
     processes = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), TEXT], stdin=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path), TEXT], stdin=subprocess.PIPE, text=True
+        )
         for _ in range(4)
     ]
     for process in processes:

@@ -85,8 +85,11 @@ def test_no_instances_of_their_own():
 def test_element_types(element, shape):
     dtype = ELEMENTS[element]
     function = compiled(copy(element))
-    x = (np.random.default_rng(0).random(shape) * 100 % 2 if element == "i1" else
-         np.random.default_rng(0).random(shape) * 100).astype(dtype)
+    x = (
+        np.random.default_rng(0).random(shape) * 100 % 2
+        if element == "i1"
+        else np.random.default_rng(0).random(shape) * 100
+    ).astype(dtype)
     result = function(x)
     assert type(result) is np.ndarray and result.dtype == dtype and result.flags.writeable
     assert result.tobytes() == x.tobytes()
@@ -174,7 +177,10 @@ def test_large_results_are_aligned():
 
 
 def test_scalars():
-    text = "func.func @f(%x: {0}) -> tensor<{0}> {{ %0 = tensor.from_elements %x : tensor<{0}> return %0 : tensor<{0}> }}"
+    text = (
+        "func.func @f(%x: {0}) -> tensor<{0}> {{\n"
+        "  %0 = tensor.from_elements %x : tensor<{0}>\n  return %0 : tensor<{0}>\n}}"
+    )
 
     def scalar(element):
         return compiled(text.format(element))
@@ -206,7 +212,11 @@ def test_scalars():
     ]:
         result = scalar(element)(value)
         assert type(result) is np.ndarray and result.shape == ()
-        assert np.array_equal(result.astype(np.float64), np.float64(expected), equal_nan=True), (element, value, result)
+        assert np.array_equal(result.astype(np.float64), np.float64(expected), equal_nan=True), (
+            element,
+            value,
+            result,
+        )
 
     i8, f32, i1, f16 = scalar("i8"), scalar("f32"), scalar("i1"), scalar("f16")
     assert "expected a number of type int8, but got 256" in refused(ValueError, i8, 256)
@@ -236,8 +246,8 @@ def test_no_results_and_memrefs():
 def test_results_that_the_function_allocates():
     text = """
 func.func @f(%n: index, %x: tensor<2xbf16>) -> (tensor<?x2xbf16>, tensor<?xf32>) {
-  %0 = tensor.generate %n { ^bb0(%i: index, %j: index): %a = tensor.extract %x[%j] : tensor<2xbf16> tensor.yield %a : bf16 }
-    : tensor<?x2xbf16>
+  %0 = tensor.generate %n { ^bb0(%i: index, %j: index):
+    %a = tensor.extract %x[%j] : tensor<2xbf16> tensor.yield %a : bf16 } : tensor<?x2xbf16>
   %1 = tensor.generate %n { ^bb0(%i: index): %c = arith.index_cast %i : index to i32
     %f = arith.sitofp %c : i32 to f32 tensor.yield %f : f32 } : tensor<?xf32>
   return %0, %1 : tensor<?x2xbf16>, tensor<?xf32>
@@ -285,7 +295,9 @@ def test_no_arrays(add, value):
         assert "expected" in refused(TypeError, add, ones(3, 4), ones(3, 4), out=value)
 
 
-@pytest.mark.parametrize("dtype", ["f8", "f2", "i4", "u4", "c8", ">f4", "S4", "U1", "O", "M8[s]", "V4", "?", BF16, "g"])
+@pytest.mark.parametrize(
+    "dtype", ["f8", "f2", "i4", "u4", "c8", ">f4", "S4", "U1", "O", "M8[s]", "V4", "?", BF16, "g"]
+)
 def test_wrong_element_types(add, dtype):
     wrong = np.zeros((3, 4), dtype)
     assert refused(TypeError, add, ones(3, 4), wrong).startswith("argument 1: ")
@@ -336,7 +348,9 @@ def test_shared_and_read_only_memory(add):
     x.flags.writeable = False
     assert "read-only" in refused(ValueError, add, y, y, out=x)
     assert np.array_equal(add(x, x), y + y)
-    assert "read-only" in refused(ValueError, add, y, y, out=np.frombuffer(bytes(48), np.float32).reshape(3, 4))
+    assert "read-only" in refused(
+        ValueError, add, y, y, out=np.frombuffer(bytes(48), np.float32).reshape(3, 4)
+    )
 
 
 def test_other_producers(add):
@@ -422,7 +436,11 @@ def test_modules_with_errors():
     with pytest.raises(ir.MLIRError) as error:
         rope_mlir.compile("func.func @f(%x: f32) {\n  return %y : f32\n}")
     assert error.value.diagnostics[0].location == ir.Location("-", 2, 10)
-    text = 'func.func @f(%x: tensor<4xf32>) -> tensor<4xf32> {\n  %0 = tosa.custom %x {domain_name = "a", '         'implementation_attrs = "", operator_name = "b"} : (tensor<4xf32>) -> tensor<4xf32>\n  return %0 : tensor<4xf32>\n}'
+    text = """func.func @f(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = tosa.custom %x {domain_name = "a", implementation_attrs = "", operator_name = "b"}
+    : (tensor<4xf32>) -> tensor<4xf32>
+  return %0 : tensor<4xf32>
+}"""
     module = ir.Module.parse(text, "model.mlir")
     before = str(module)
     with pytest.raises(ir.MLIRError) as error:
@@ -430,7 +448,10 @@ def test_modules_with_errors():
     assert "tosa.custom" in str(error.value)
     assert str(module) == before
     with pytest.raises(ir.MLIRError, match="no_such_function"):
-        rope_mlir.compile("func.func private @no_such_function()\nfunc.func @f() { call @no_such_function() : () -> () return }")
+        rope_mlir.compile(
+            "func.func private @no_such_function()\n"
+            "func.func @f() { call @no_such_function() : () -> () return }"
+        )
 
 
 def test_options():
@@ -445,10 +466,22 @@ def test_options():
         {"target_features": ""},
     ]:
         assert np.array_equal(rope_mlir.compile(module, **options)(x, x), x + x)
-    for options in [{"opt_level": 4}, {"opt_level": -1}, {"target_cpu": "none"}, {"target_features": "+none"}]:
+    for options in [
+        {"opt_level": 4},
+        {"opt_level": -1},
+        {"target_cpu": "none"},
+        {"target_features": "+none"},
+    ]:
         with pytest.raises(ValueError):
             rope_mlir.compile(module, **options)
-    for options in [{"opt_level": "3"}, {"optimize": None}, {"target_cpu": 3}, {"cache": 3}, {"function": 3}, {"module": 3}]:
+    for options in [
+        {"opt_level": "3"},
+        {"optimize": None},
+        {"target_cpu": 3},
+        {"cache": 3},
+        {"function": 3},
+        {"module": 3},
+    ]:
         with pytest.raises(TypeError):
             rope_mlir.compile(**{"module": module, **options})
     with pytest.raises(TypeError):

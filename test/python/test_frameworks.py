@@ -38,7 +38,14 @@ def refused(kind, function, *arguments, **keywords):
 @pytest.mark.parametrize("element", ["f16", "bf16", "f32", "f64", "i1", "i8", "i16", "i32", "i64", "ui8"])
 @pytest.mark.parametrize("shape", [(0, 4), (1, 1), (5, 4)])
 def test_torch_element_types(torch, element, shape):
-    names = {"f16": "float16", "bf16": "bfloat16", "f32": "float32", "f64": "float64", "i1": "bool", "ui8": "uint8"}
+    names = {
+        "f16": "float16",
+        "bf16": "bfloat16",
+        "f32": "float32",
+        "f64": "float64",
+        "i1": "bool",
+        "ui8": "uint8",
+    }
     dtype = getattr(torch, names.get(element, element.replace("i", "int")))
     function = rope_mlir.compile(copy(element))
     x = (torch.rand(shape) * 3).to(dtype)

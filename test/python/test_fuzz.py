@@ -15,7 +15,23 @@ import rope_mlir
 from modules import CONFIG, IN_PLACE, binary, copy
 
 EXPECTED = (TypeError, ValueError, LookupError, rope_mlir.MLIRError, OSError, MemoryError, OverflowError)
-DTYPES = ["f4", "f8", "f2", ml_dtypes.bfloat16, "i8", "i4", "u1", "?", "c8", ">f4", "S3", "O", "V2", "M8[s]", "g"]
+DTYPES = [
+    "f4",
+    "f8",
+    "f2",
+    ml_dtypes.bfloat16,
+    "i8",
+    "i4",
+    "u1",
+    "?",
+    "c8",
+    ">f4",
+    "S3",
+    "O",
+    "V2",
+    "M8[s]",
+    "g",
+]
 
 
 class Odd:
@@ -40,7 +56,9 @@ class Odd:
 
 
 def array(rng):
-    shape = rng.choice([(3, 4), (3, 4), (0, 4), (1, 3, 2, 32), (1, 3), (3,), (), (2, 3, 4), (1,) * 40, (4, 3), (0,), (3, 0)])
+    shape = rng.choice(
+        [(3, 4), (3, 4), (0, 4), (1, 3, 2, 32), (1, 3), (3,), (), (2, 3, 4), (1,) * 40, (4, 3), (0,), (3, 0)]
+    )
     dtype = rng.choice(["f4", rng.choice(DTYPES)])
     result = np.zeros(shape, dtype)
     for _ in range(rng.choice([0, 0, 0, 1, 2])):
@@ -71,7 +89,24 @@ def garbage(rng, depth=0):
     kind = rng.randrange(16 if depth < 2 else 10)
     if kind < 6:
         return array(rng)
-    values = [None, 0, -1, 2**63, 2**64, 1e400, float("nan"), "text", b"bytes", 1j, object(), int, len, ..., True, np.float32(1)]
+    values = [
+        None,
+        0,
+        -1,
+        2**63,
+        2**64,
+        1e400,
+        float("nan"),
+        "text",
+        b"bytes",
+        1j,
+        object(),
+        int,
+        len,
+        ...,
+        True,
+        np.float32(1),
+    ]
     if kind < 10:
         return rng.choice(values)
     if kind < 12:
@@ -164,8 +199,14 @@ def main():
     assert np.array_equal(functions[0](x, x), x + x)
     print(sorted(counts.items()))
     # Some get through, most do not.
-    assert counts["calls", "passed"] > options.rounds // 20 and counts["texts", "MLIRError"] > options.rounds // 20
-    assert counts["calls", "TypeError"] > options.rounds // 20 and counts["calls", "ValueError"] > options.rounds // 20
+    assert (
+        counts["calls", "passed"] > options.rounds // 20
+        and counts["texts", "MLIRError"] > options.rounds // 20
+    )
+    assert (
+        counts["calls", "TypeError"] > options.rounds // 20
+        and counts["calls", "ValueError"] > options.rounds // 20
+    )
 
 
 if __name__ == "__main__":

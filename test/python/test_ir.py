@@ -46,7 +46,13 @@ def test_bytecode(tmp_path):
 def test_walk():
     module = ir.Module.parse(TEXT, "model.mlir")
     ops = list(module.walk())
-    assert [op.name for op in ops] == ["builtin.module", "func.func", "arith.addf", "func.return", "func.func"]
+    assert [op.name for op in ops] == [
+        "builtin.module",
+        "func.func",
+        "arith.addf",
+        "func.return",
+        "func.func",
+    ]
     add = ops[2]
     assert add.location == ir.Location("model.mlir", 2, 8)
     assert add.attributes["note"] == '"twice"'
@@ -110,11 +116,29 @@ def test_no_instances_of_their_own():
 @pytest.mark.parametrize(
     "text, line, column, message, shown",
     [
-        ("func.func @f() {\n  return %x : i32\n}", 2, 10, "undeclared SSA value", "  return %x : i32\n         ^"),
-        ("func.func @f() {\n\treturn %x : i32\n}", 2, 9, "undeclared SSA value", "\treturn %x : i32\n\t       ^"),
+        (
+            "func.func @f() {\n  return %x : i32\n}",
+            2,
+            10,
+            "undeclared SSA value",
+            "  return %x : i32\n         ^",
+        ),
+        (
+            "func.func @f() {\n\treturn %x : i32\n}",
+            2,
+            9,
+            "undeclared SSA value",
+            "\treturn %x : i32\n\t       ^",
+        ),
         ("foo", 1, 1, "custom op 'foo' is unknown", "foo\n^"),
         ("func.func @f() {\n  foo.bar\n}", 2, 3, "Dialect `foo' not found", "  foo.bar\n  ^"),
-        ("func.func @f(%x: i32) -> i64 {\n  return %x : i32\n}", 2, 3, "doesn't match function result", "  ^"),
+        (
+            "func.func @f(%x: i32) -> i64 {\n  return %x : i32\n}",
+            2,
+            3,
+            "doesn't match function result",
+            "  ^",
+        ),
         ("module {", 1, None, "expected operation name in quotes", "module {\n"),
         (
             "func.func @f(%x: tensor<3xf64>) {\n"
@@ -194,7 +218,11 @@ def test_threads_share_a_module():
 
 
 def test_large_module():
-    text = "func.func @f() {\n" + "".join(f"  %{i} = arith.constant {i} : i32\n" for i in range(50000)) + "  return\n}"
+    text = (
+        "func.func @f() {\n"
+        + "".join(f"  %{i} = arith.constant {i} : i32\n" for i in range(50000))
+        + "  return\n}"
+    )
     module = ir.Module.parse(text)
     assert sum(1 for _ in module.walk()) == 50003
     assert str(passes.canonicalize(module)).count("\n") < 10

@@ -24,7 +24,9 @@ COMPILER = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or 
 
 def run(code, *, path=PACKAGE.parent, **environment):
     environment = {**os.environ, "PYTHONPATH": str(path), **environment}
-    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
+    )
 
 
 def test_import_time():
@@ -39,7 +41,10 @@ def test_import_time():
 
 
 def test_import_brings_no_array_library():
-    code = "import sys, rope_mlir; print([m for m in ('numpy', 'torch', 'jax', 'ml_dtypes') if m in sys.modules])"
+    code = (
+        "import sys, rope_mlir;"
+        " print([name for name in ('numpy', 'torch', 'jax', 'ml_dtypes') if name in sys.modules])"
+    )
     assert run(code).stdout.strip() == "[]"
 
 
@@ -64,14 +69,22 @@ def test_types():
 
 
 def linked(folder, *, soname):
-    """Replaces librope-c.so in a copy of the package by one that needs the library `soname`, which is not there."""
+    """Replaces librope-c.so in a copy of the package by one that needs a library which is not there."""
     copy = folder / "rope_mlir"
     shutil.copytree(PACKAGE, copy)
     (folder / "needed.c").write_text("int needed(void) { return 0; }\n")
     (folder / "stub.c").write_text("int needed(void); int stub(void) { return needed(); }\n")
     needed = folder / "libneeded.so"
-    subprocess.run([COMPILER, "-shared", "-fPIC", f"-Wl,-soname,{soname}", "needed.c", "-o", needed], cwd=folder, check=True)
-    subprocess.run([COMPILER, "-shared", "-fPIC", "stub.c", needed, "-o", copy / "lib" / "librope-c.so"], cwd=folder, check=True)
+    subprocess.run(
+        [COMPILER, "-shared", "-fPIC", f"-Wl,-soname,{soname}", "needed.c", "-o", needed],
+        cwd=folder,
+        check=True,
+    )
+    subprocess.run(
+        [COMPILER, "-shared", "-fPIC", "stub.c", needed, "-o", copy / "lib" / "librope-c.so"],
+        cwd=folder,
+        check=True,
+    )
     return folder
 
 
@@ -88,7 +101,8 @@ def test_missing_libraries(tmp_path):
 def test_another_llvm(tmp_path):
     # Another answer to the question which LLVM is loaded.
     (tmp_path / "other.c").write_text(
-        "void LLVMGetVersion(unsigned *major, unsigned *minor, unsigned *patch) { *major = 21; *minor = 1; *patch = 7; }\n"
+        "void LLVMGetVersion(unsigned *major, unsigned *minor, unsigned *patch) {\n"
+        "  *major = 21; *minor = 1; *patch = 7;\n}\n"
     )
     library = tmp_path / "other.so"
     subprocess.run([COMPILER, "-shared", "-fPIC", "other.c", "-o", library], cwd=tmp_path, check=True)

@@ -73,7 +73,8 @@ def test_what_functions_do():
 def test_optimize_cancels_rotations():
     # Back by the table that it was rotated by.
     rotate = (
-        "rope.apply ins({}, %c, %s : tensor<2x8xf32>, tensor<2x4xf32>, tensor<2x4xf32>) outs(%0 : tensor<2x8xf32>)"
+        "rope.apply ins({}, %c, %s : tensor<2x8xf32>, tensor<2x4xf32>, tensor<2x4xf32>)"
+        " outs(%0 : tensor<2x8xf32>)"
         " {{pairing = #rope.pairing<half>, position_dims = array<i64: 0>{}}}"
     )
     module = ir.Module.parse(
@@ -82,7 +83,8 @@ func.func @f(%x: tensor<2x8xf32>, %p: tensor<2xi64>) -> tensor<2x8xf32> {{
   %0 = tensor.empty() : tensor<2x8xf32>
   %1 = tensor.empty() : tensor<2x4xf32>
   %w = rope.frequencies base(1.0e+04) : tensor<4xf64>
-  %c, %s = rope.table ins(%p, %w : tensor<2xi64>, tensor<4xf64>) outs(%1, %1 : tensor<2x4xf32>, tensor<2x4xf32>)
+  %c, %s = rope.table ins(%p, %w : tensor<2xi64>, tensor<4xf64>)
+                      outs(%1, %1 : tensor<2x4xf32>, tensor<2x4xf32>)
   %y = {rotate.format("%x", "")}
   %z = {rotate.format("%y", ", transpose")}
   return %z : tensor<2x8xf32>

@@ -38,7 +38,10 @@ def in_threads(count, body):
 def test_eight_threads_call():
     function = rope_mlir.compile(rope_mlir.import_hf_config(CONFIG), "rope_apply")
     rng = np.random.default_rng(0)
-    inputs = [(rng.standard_normal((1, 50 + i, 2, 32)).astype(np.float32), np.arange(50 + i)[None]) for i in range(8)]
+    inputs = [
+        (rng.standard_normal((1, 50 + i, 2, 32)).astype(np.float32), np.arange(50 + i)[None])
+        for i in range(8)
+    ]
     expected = [function(*arguments) for arguments in inputs]
 
     def body(index):
