@@ -42,4 +42,4 @@ __all__ = [
     "set_num_threads",
 ]
 
-__version__: str = _core.__version__
+__version__: str = _core.version

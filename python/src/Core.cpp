@@ -23,7 +23,7 @@ static void checkLLVMVersion() {
 NB_MODULE(_core, m) {
   // What a caller keeps until the interpreter ends is no leak of this module.
   nb::set_leak_warnings(false);
-  m.attr("__version__") = toString(ropeGetVersion()).c_str();
+  m.attr("version") = toString(ropeGetVersion()).c_str();
   m.attr("llvm_version") = toString(ropeGetLLVMVersion()).c_str();
   m.def("_check_llvm_version", &checkLLVMVersion,
         "Raises ImportError where another LLVM is loaded than the one that the "
