@@ -1,4 +1,4 @@
-# RUN: %python %s --prefix %rope_prefix
+# RUN: %python %s --prefix %rope_prefix --python %page_python
 # REQUIRES: rope-python
 # Programs of the pages are built without what an instrumented library needs.
 # UNSUPPORTED: asan
