@@ -12,7 +12,10 @@ def _cache_directory(cache: bool | str | os.PathLike[str]) -> str:
     if cache is False:
         return ""
     if cache is not True:
-        return os.fsdecode(cache)
+        folder = os.fsdecode(cache)
+        if "\0" in folder:
+            raise ValueError(f"expected a folder as cache, but got {folder!r}")
+        return folder
     if folder := os.environ.get("ROPE_MLIR_CACHE_DIR"):
         return folder
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
@@ -63,7 +66,8 @@ def compile(
             named.
         MLIRError: the module is not valid or cannot be lowered.
         TypeError: an argument of another type.
-        ValueError: the processor or a feature is not known or not this machine's, or there is no such level.
+        ValueError: the processor or a feature is not known or not this machine's, there is no such level, or
+            the cache is no folder's name.
     """
     return _compile(
         module,

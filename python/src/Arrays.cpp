@@ -136,8 +136,9 @@ static LazyType scalarType{"numpy", "generic"};
 static LazyType tensorType{"torch", "Tensor"};
 static LazyType jaxType{"jax", "Array"};
 
-/// Objects that are looked up once. They live as long as the process: at its
-/// end they may be gone before those who use them.
+/// Looks up an object. What is kept of them lives as long as the process, and
+/// is no initializer of a static variable: threads that wait for one hold the
+/// interpreter's lock, which the lookup may need.
 static nb::object getAttribute(const char *module, const char *name) {
   return nb::module_::import_(module).attr(name);
 }
@@ -160,20 +161,23 @@ static nb::handle getNumPyType(RopeElementType type) {
 
 /// PyTorch's table of functions; null for a version that has none.
 static const ExchangeAPI *getTorchAPI() {
-  static const ExchangeAPI *api = [] {
-    const ExchangeAPI *result = nullptr;
-    PyObject *capsule =
-        PyObject_GetAttrString(reinterpret_cast<PyObject *>(tensorType.get()),
-                               "__dlpack_c_exchange_api__");
-    if (capsule)
-      result = static_cast<const ExchangeAPI *>(
-          PyCapsule_GetPointer(capsule, "dlpack_exchange_api"));
-    PyErr_Clear();
-    // The capsule stays with its type, and the table for ever.
-    Py_XDECREF(capsule);
-    return result && result->major == 1 && result->viewObject ? result
-                                                              : nullptr;
-  }();
+  static const ExchangeAPI *api = nullptr;
+  static bool isKnown = false;
+  if (isKnown)
+    return api;
+  PyObject *capsule =
+      PyObject_GetAttrString(reinterpret_cast<PyObject *>(tensorType.get()),
+                             "__dlpack_c_exchange_api__");
+  const ExchangeAPI *found = nullptr;
+  if (capsule)
+    found = static_cast<const ExchangeAPI *>(
+        PyCapsule_GetPointer(capsule, "dlpack_exchange_api"));
+  PyErr_Clear();
+  // The capsule stays with its type, and the table for ever.
+  Py_XDECREF(capsule);
+  if (found && found->major == 1 && found->viewObject)
+    api = found;
+  isKnown = true;
   return api;
 }
 
@@ -266,13 +270,16 @@ static bool isBFloat16(PyObject *array) {
 
 RopeArray Arrays::addNumPy(PyObject *object, bool isWritten) {
   // NumPy's own descriptor, whatever a subclass says.
-  static PyObject *descriptor = PyObject_GetAttrString(
-      reinterpret_cast<PyObject *>(ndarrayType.get()), "__array_struct__");
-  if (!descriptor)
-    throw nb::python_error();
-  static descrgetfunc get = Py_TYPE(descriptor)->tp_descr_get;
+  static PyObject *descriptor = nullptr;
+  if (!descriptor) {
+    nb::object found =
+        getAttribute("numpy", "ndarray").attr("__array_struct__");
+    descriptor = found.release().ptr();
+  }
   PyObject *capsule =
-      get(descriptor, object, reinterpret_cast<PyObject *>(Py_TYPE(object)));
+      Py_TYPE(descriptor)
+          ->tp_descr_get(descriptor, object,
+                         reinterpret_cast<PyObject *>(Py_TYPE(object)));
   if (!capsule)
     throw nb::python_error();
   nb::object held = nb::steal(capsule);
@@ -582,7 +589,9 @@ constexpr int64_t kAlignment = 64, kLarge = 1 << 18;
 
 static nb::object makeNumPy(RopeElementType type, int32_t rank,
                             const int64_t *sizes) {
-  static PyObject *empty = getAttribute("numpy", "empty").release().ptr();
+  static PyObject *empty = nullptr;
+  if (!empty)
+    empty = getAttribute("numpy", "empty").release().ptr();
   nb::object shape = makeShape(rank, sizes);
   int64_t bytes = getNumBytes(type, rank, sizes);
   if (bytes < kLarge)

@@ -5,10 +5,12 @@
 #
 # RUN: %pytest %s
 
+import random
 import threading
 
 import pytest
-from modules import binary, copy
+import rope_mlir
+from modules import CONFIG, binary, copy
 from rope_mlir import ir, passes
 
 TEXT = """func.func @f(%x: tensor<4xf32>) -> tensor<4xf32> {
@@ -187,6 +189,31 @@ def test_text_that_is_no_unicode():
     with pytest.raises(ir.MLIRError) as error:
         ir.Module.parse(b'"a\xffb.c"() : () -> ()')
     assert str(error.value)
+
+
+def test_texts_that_are_damaged():
+    """Each is a module or an error. Of text: MLIR's reader of bytecode does not check all of it."""
+    rng = random.Random(0)
+    source = str(rope_mlir.import_hf_config(CONFIG)).encode()
+    outcomes = []
+    for _ in range(300):
+        data = bytearray(source)
+        for _ in range(rng.randrange(1, 4)):
+            place, other = rng.randrange(len(data)), rng.randrange(len(data))
+            change = rng.randrange(3)
+            if change == 0:
+                data[place] = rng.randrange(256)
+            elif change == 1:
+                del data[place : place + rng.randrange(1, 9)]
+            else:
+                data[place:place] = data[other : other + rng.randrange(1, 30)]
+        try:
+            module = ir.Module.parse(bytes(data))
+        except ir.MLIRError as error:
+            outcomes.append(bool(error.diagnostics))
+        else:
+            outcomes.append(str(ir.Module.parse(str(module))) == str(module))
+    assert all(outcomes)
 
 
 def test_threads_share_a_module():
