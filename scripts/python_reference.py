@@ -120,6 +120,12 @@ def describe(node: ast.AST, level: str) -> str:
         + f"{prose(doc)}\n\n"
     )
     properties = methods = ""
+    if "Attributes:" not in doc:
+        for part, after in zip(node.body, [*node.body[1:], ast.Pass()], strict=True):
+            if isinstance(part, ast.AnnAssign) and not part.target.id.startswith("_"):
+                text = ast.literal_eval(after.value) if isinstance(after, ast.Expr) else ""
+                what = f": {' '.join(text.split())}" if text else ""
+                properties += f"- `{part.target.id}` (`{ast.unparse(part.annotation)}`){what}\n"
     for part in node.body:
         if not isinstance(part, ast.FunctionDef) or part.name.startswith("_") and part.name != "__call__":
             continue
