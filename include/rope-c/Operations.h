@@ -154,12 +154,12 @@ typedef struct RopeAttentionOptions {
 } RopeAttentionOptions;
 
 /**
- * `rope.attention` of `query`, `key` and `value`, T of three or more loops. One
- * of `indexingMaps` for each of query, key, value, scales, pages, score
- * operands and destinations, in this order, says with which of the loops
- * (b, h, i, j, d, e) it is indexed: batch, query head, query, key, channel of
- * query and key, channel of value. `inits` holds the destination, and behind it
- * that of the logarithms of the sums of exponentials where it is asked for.
+ * `rope.attention` of `query`, `key` and `value`. One of `indexingMaps` for
+ * each of query, key, value, scales, pages, score operands and destinations, in
+ * this order, says by which of the loops (b, h, i, j, d, e) its dimensions are
+ * indexed: batch, query head, query, key, channel of query and key, channel of
+ * value. `inits` holds the destination, and behind it that of the logarithms of
+ * the sums of exponentials where these are asked for.
  */
 MLIR_CAPI_EXPORTED MlirOperation ropeAttentionCreate(
     MlirLocation location, MlirValue query, MlirValue key, MlirValue value,

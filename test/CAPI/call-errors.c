@@ -1,11 +1,12 @@
 /* What cannot be compiled or called is refused with one call of the error
  * callback, and nothing is written.
  *
- * RUN: %c_compile %t && %t
+ * RUN: %c_compile %t -pthread && %t
  */
 #include "rope-c/Execution.h"
 #include "rope-c/Import.h"
 #include "testing.h"
+#include <pthread.h>
 
 static const char source[] =
     "func.func @f(%x: tensor<?x4xf32>, %p: tensor<?xi64>, %s: f32)\n"
@@ -217,6 +218,29 @@ static void testNull(void) {
   CHECK(numErrors == 0);
 }
 
+static void count(MlirStringRef message, RopeErrorKind kind, void *userData) {
+  (void)message, (void)kind;
+  ++*(int *)userData;
+}
+
+static void *fail(void *userData) {
+  ropeSetErrorCallback(count, userData);
+  ropeResultsGet((RopeResults){NULL}, 0);
+  return NULL;
+}
+
+/* Each thread has a callback of its own. */
+static void testThreads(void) {
+  pthread_t thread;
+  int errors = 0;
+  forget();
+  CHECK(pthread_create(&thread, NULL, fail, &errors) == 0);
+  pthread_join(thread, NULL);
+  CHECK(errors == 1 && numErrors == 0);
+  EXPECT_ERROR(ropeResultsGet((RopeResults){NULL}, 0).rank == -1, "null");
+  CHECK(errors == 1);
+}
+
 /* That nothing is compiled; diagnostics may say more. */
 #define NOT_COMPILED(kind, text, module, name, options)                        \
   do {                                                                         \
@@ -300,5 +324,6 @@ int main(void) {
   testCalls(function);
   ropeFunctionDestroy(function);
   testNull();
+  testThreads();
   return finish();
 }
