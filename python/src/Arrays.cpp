@@ -587,8 +587,8 @@ static int64_t getNumBytes(RopeElementType type, int32_t rank,
 /// Where large rows start, so that they are written around the caches.
 constexpr int64_t kAlignment = 64, kLarge = 1 << 18;
 
-static nb::object makeNumPy(RopeElementType type, int32_t rank,
-                            const int64_t *sizes) {
+nb::object Arrays::makeNumPy(RopeElementType type, int32_t rank,
+                             const int64_t *sizes) {
   static PyObject *empty = nullptr;
   if (!empty)
     empty = getAttribute("numpy", "empty").release().ptr();
@@ -598,8 +598,9 @@ static nb::object makeNumPy(RopeElementType type, int32_t rank,
     return call(empty, shape, getNumPyType(type));
   nb::object memory =
       call(empty, nb::int_(bytes + kAlignment - 1), getNumPyType(ROPE_U8));
-  auto address = nb::cast<uintptr_t>(memory.attr("ctypes").attr("data"));
-  return nb::handle(reinterpret_cast<PyObject *>(ndarrayType.get()))(
+  auto address = reinterpret_cast<uintptr_t>(
+      addNumPy(memory.ptr(), /*isWritten=*/true).data);
+  return getAttribute("numpy", "ndarray")(
       shape, getNumPyType(type), memory,
       nb::int_((kAlignment - address % kAlignment) % kAlignment));
 }

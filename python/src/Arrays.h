@@ -64,6 +64,8 @@ private:
   RopeArray addNumber(PyObject *number, RopeElementType type);
   RopeArray addNumPy(PyObject *object, bool isWritten);
   RopeArray addTorch(PyObject *object);
+  nanobind::object makeNumPy(RopeElementType type, int32_t rank,
+                             const int64_t *sizes);
   RopeArray addOther(PyObject *object, bool isWritten);
   RopeArray addDLTensor(const nanobind::dlpack::dltensor &tensor,
                         PyObject *object);
