@@ -279,6 +279,14 @@ def _check_vectors(function: str, layout: str, **vectors: Tensor) -> None:
             )
 
 
+def _check_channels(function: str, of: Rotation, **vectors: Tensor) -> None:
+    for name, x in vectors.items():
+        if x.shape[3] < of.channels:
+            raise ValueError(
+                f"{function} expected {name} of the {of.channels} channels that are rotated, but got {x.shape[3]}"
+            )
+
+
 def shaped_positions(function: str, positions: Tensor, axes: int, batch: int, length: int, name: str) -> Tensor:
     """Positions of i64 for each batch."""
     if not isinstance(positions, Tensor):
@@ -358,6 +366,7 @@ def apply_rotary(
     of = _rotation(config, layer)
     if not of.tables:
         raise ValueError(f"apply_rotary expected a layer that rotates, but {of.layer!r} does not")
+    _check_channels("apply_rotary", of, **vectors)
     sequence = layout.index("s")
     if k is not None and k.shape[sequence] != q.shape[sequence]:
         raise ValueError(
@@ -433,6 +442,7 @@ def attention(
     queries, keys = q.shape[sequence], k.shape[sequence]
     if k.shape[3] != q.shape[3]:
         raise ValueError(f"{name} expected k of the channels of q, {q.shape[3]}, but got {k.shape[3]}")
+    _check_channels(name, of, q=q)
     if v.shape[sequence] != keys or v.shape[heads] != k.shape[heads]:
         raise ValueError(f"{name} expected v of the heads and length of k, {list(k.shape)}, but got {list(v.shape)}")
     if k.shape[heads] == 0 or q.shape[heads] % k.shape[heads]:

@@ -108,8 +108,11 @@ def _rotary_forward(rotary: nn.Module, kinds: dict[str, Rotation]) -> _Function:
     """The forward of a rotary embedding that hands on positions and the length in use."""
     original = type(rotary).forward
     # transformers keeps the frequencies of the longest sequence until a short one comes.
-    longest = {kind: torch.tensor(rotary.original_max_seq_len) for kind in kinds}
     limit = rotary.original_max_seq_len
+    longest = {
+        kind: torch.tensor(int(getattr(rotary, f"{kind}_max_seq_len_cached", rotary.max_seq_len_cached)))
+        for kind in kinds
+    }
 
     def forward(
         self: nn.Module, x: Tensor, position_ids: Tensor, layer_type: str | None = None

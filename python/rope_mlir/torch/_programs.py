@@ -83,6 +83,8 @@ class Rotation:
     """The kind of layer; empty where a model has one kind alone."""
     axes: int
     """Number of position axes; 0 where positions have no such dimension."""
+    channels: int
+    """Channels that a vector has at least."""
     reads_length: bool
     """Whether the number of positions in use changes the frequencies."""
     has_sinks: bool
@@ -148,16 +150,20 @@ def _read_kinds(text: str) -> dict[str, Rotation]:
     kinds = {}
     for layer, both in functions.items():
         tables = attention = None
-        axes, reads_length, has_sinks = 0, False, False
+        axes, channels, reads_length, has_sinks = 0, 0, False, False
         if "rope_apply" in both:
             types, body = both["rope_apply"]
             sizes = _search(r"tensor<(.*)>", types[1])[1].split("x")
             axes = int(sizes[0]) if len(sizes) == 4 else 0
             reads_length = len(types) == 3
             cos, sin, type, attributes = _search(_APPLY, body).groups()
+            pairs = int(_search(r"x(\d+)xf32", type)[1])
+            pairing = _search(r"#rope\.pairing<(\w+)>", attributes)[1]
             offset, pair_stride = (
-                re.search(rf"\b{name} = (\d+)", attributes) for name in ("offset", "pair_stride")
+                int(match[1]) if (match := re.search(rf"\b{name} = (\d+)", attributes)) else default
+                for name, default in (("offset", 0), ("pair_stride", None))
             )
+            channels = offset + pairs + (pairs if pairing == "interleaved" else pair_stride or pairs)
             tables = Tables(
                 setup=setup(body, 1, 2),
                 cos=cos,
@@ -165,9 +171,9 @@ def _read_kinds(text: str) -> dict[str, Rotation]:
                 type=type,
                 axes=axes,
                 reads_length=reads_length,
-                pairing=_search(r"#rope\.pairing<(\w+)>", attributes)[1],
-                offset=int(offset[1]) if offset else 0,
-                pair_stride=int(pair_stride[1]) if pair_stride else None,
+                pairing=pairing,
+                offset=offset,
+                pair_stride=pair_stride,
                 transpose=attributes.endswith("transpose"),
             )
         if "attention" in both:
@@ -197,6 +203,7 @@ def _read_kinds(text: str) -> dict[str, Rotation]:
         kinds[layer] = Rotation(
             layer,
             axes,
+            channels,
             reads_length,
             has_sinks,
             to_text(tables) if tables else "",
