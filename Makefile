@@ -1,7 +1,7 @@
 # The front door: `make help` lists the targets. Everything is built in build/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build test demo bench bench-quick bench-peers bench-report bench-gpu bench-calls bench-raise examples reference docs check-docs format check-format lint clean
+.PHONY: help dependencies build test demo bench bench-quick bench-peers bench-report bench-gpu bench-calls bench-raise bench-torch torch-tests examples reference docs check-docs format check-format lint clean
 
 sources := git ls-files -co --exclude-standard -- '*.cpp' '*.h' '*.c'
 # What the tests compile for the host may not depend on who runs them.
@@ -23,7 +23,10 @@ demo: build ## Import real configurations, compile them, rotate arrays, print er
 examples: build ## Export attention from PyTorch, ONNX and JAX, optimize and run it beside them
 	@for name in pytorch onnx jax; do scripts/run-example $$name || exit 1; done
 
-test: build ## Run every test
+torch-tests:
+	@scripts/install-torch-tests
+
+test: build torch-tests ## Run every test
 	@ninja -C build check-rope
 
 bench_python := PATH=$(CURDIR)/build/bin:$$PATH PYTHONPATH=test/Integration/lib build/benchmarks/venv/bin/python
@@ -59,6 +62,12 @@ bench-calls: build bench-peers ## Measure what a call of a compiled function cos
 
 bench-raise: build ## Measure how long the rotations of exported models of 1 to 80 layers take to find
 	@python3 benchmarks/raise.py build/bin/rope-opt
+
+bench-torch: build torch-tests ## Measure a model of transformers as it is and patched, into build/benchmarks
+	@ninja -C build rope-python
+	@mkdir -p build/benchmarks
+	@PYTHONPATH=build/test/python/site-packages build/torch-venv/bin/python benchmarks/torch_patch.py \
+	  --json=build/benchmarks/torch.json
 
 reference: build ## Generate docs/reference from the definitions of operations and passes
 	@ninja -C build rope-python

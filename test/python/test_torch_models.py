@@ -303,7 +303,7 @@ def test_refuses():
     patch(model)
     with pytest.raises(ValueError, match="this one is: unpatch it first"):
         patch(model)
-    with pytest.raises(ValueError, match="this one is: unpatch it first"):
+    with pytest.raises(ValueError, match="'layers.0.self_attn', but it was replaced"):
         patch(model.model)
     unpatch(model)
     model.model.layers[1].self_attn.forward = lambda *arguments, **keywords: None

@@ -10,7 +10,6 @@ from torch import Tensor
 from ._programs import (
     ELEMENT_TYPES,
     LAYOUTS,
-    AttentionShape,
     Rotation,
     attention_from_text,
     attention_function,
@@ -40,23 +39,34 @@ def _empty_like(x: Tensor) -> Tensor:
 
 
 def _readable(x: Tensor) -> Tensor:
-    x = x.detach() if x.requires_grad else x
+    if x.requires_grad:
+        x = x.detach()
     return x if x.stride(-1) == 1 else x.contiguous()
 
 
 def _apply_rotary(
     vectors: list[Tensor], positions: Tensor, length: Tensor | None, text: str, layout: str, transpose: bool
 ) -> list[Tensor]:
-    results = [_empty_like(x) for x in vectors]
-    inputs, outputs = [_readable(x) for x in vectors], results
+    inputs, results, channels = [], [], []
+    by_heads = layout == "bhsd"
+    for x in vectors:
+        x = _readable(x)
+        inputs.append(x)
+        results.append(_empty_like(x))
+        channels.append(x.shape[3])
+        strides = x.stride()
+        by_heads = by_heads and strides[1] < strides[2]
+    outputs = results
     # Rows are gone through in the order in which they lie in memory.
-    if layout == "bhsd" and all(x.stride(1) < x.stride(2) for x in inputs):
+    if by_heads and positions.shape[-1] > 1:
         layout = "bshd"
         inputs = [x.transpose(1, 2) for x in inputs]
         outputs = [x.transpose(1, 2) for x in results]
-    function = rotate_function(text, layout, inputs[0].dtype, tuple([x.shape[3] for x in inputs]), transpose)
-    rest = (positions,) if length is None else (positions, length)
-    function(*inputs, *rest, out=tuple(outputs) if len(outputs) > 1 else outputs[0])
+    function = rotate_function(text, layout, inputs[0].dtype, tuple(channels), transpose)
+    inputs.append(positions)
+    if length is not None:
+        inputs.append(length)
+    function(*inputs, out=tuple(outputs) if len(outputs) > 1 else outputs[0])
     return results
 
 
@@ -89,11 +99,6 @@ torch.library.register_autograd(
 # ---- attention ----
 
 
-# Loops of a mask, by its number of dimensions.
-_MASK_LOOPS = {2: "bj", 3: "bij", 4: "bhij"}
-_MASK_TYPES = {torch.bool: "i1", **ELEMENT_TYPES}
-
-
 def _attention_result(query: Tensor, value: Tensor, layout: str) -> Tensor:
     sizes = [query.shape[layout.index(letter)] for letter in "bsh"]
     return query.new_empty(*sizes, value.shape[3])
@@ -114,18 +119,19 @@ def _attention(
     result = _attention_result(query, value, layout)
     query, key, value = _readable(query), _readable(key), _readable(value)
     heads = layout.index("h")
-    shape = AttentionShape(
+    function = attention_function(
+        text,
         layout,
-        ELEMENT_TYPES[query.dtype],
+        query.dtype,
         query.shape[3],
         value.shape[3],
         query.shape[heads] // key.shape[heads],
         key_positions is not None,
-        None if mask is None else (_MASK_LOOPS[mask.dim()], _MASK_TYPES[mask.dtype]),
+        None if mask is None else (mask.dim(), mask.dtype),
         sinks is not None,
     )
     rest = [x for x in (positions, key_positions, mask, sinks, length) if x is not None]
-    attention_function(text, shape)(query, key, value, *rest, out=result)
+    function(query, key, value, *rest, out=result)
     return result
 
 
@@ -244,6 +250,14 @@ torch.library.register_autograd(
 
 
 # ---- functions ----
+
+
+def call(operator: Any, *arguments: Any) -> Any:
+    """Calls an operator, past what records gradients where none are."""
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return operator(*arguments)
+    with torch._C._AutoDispatchBelowAutograd():
+        return operator(*arguments)
 
 
 # What a configuration says does not change while a program is traced.
@@ -373,7 +387,8 @@ def apply_rotary(
             f"apply_rotary expected k of the length of q, {q.shape[sequence]}, but got {k.shape[sequence]}"
         )
     positions = shaped_positions("apply_rotary", positions, of.axes, q.shape[0], q.shape[sequence], "positions")
-    rotated = torch.ops.rope_mlir.apply_rotary(
+    rotated = call(
+        torch.ops.rope_mlir.apply_rotary.default,
         list(vectors.values()),
         positions,
         shaped_length(of.reads_length, length, positions),
@@ -471,7 +486,8 @@ def attention(
         raise ValueError(f"{name} expected key_positions or rotated_keys for {keys} keys and {queries} queries")
     if mask is not None:
         mask = shaped_mask(name, mask, q.shape[0], q.shape[heads], queries, keys, q.dtype)
-    result = torch.ops.rope_mlir.attention(
+    result = call(
+        torch.ops.rope_mlir.attention.default,
         q,
         k,
         v,

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ._operators import shaped_mask, visible
+from ._operators import call, shaped_mask, visible
 from ._programs import (
     ELEMENT_TYPES,
     Attention,
@@ -147,8 +147,8 @@ def _apply_function(of: Rotation, fuses: bool, config: Any, original: _Function)
             return original(q, k, cos, sin, unsqueeze_dim=unsqueeze_dim)
         layout = "bhsd" if unsqueeze_dim == 1 else "bshd"
         if fuses and not torch.is_grad_enabled() and config._attn_implementation in _REPLACED:
-            return (q, cos, sin), rotate([k], cos, sin, text, layout, False)[0]
-        q, k = rotate([q, k], cos, sin, text, layout, False)
+            return (q, cos, sin), call(rotate, [k], cos, sin, text, layout, False)[0]
+        q, k = call(rotate, [q, k], cos, sin, text, layout, False)
         return q, k
 
     return apply_rotary_pos_emb
@@ -247,14 +247,11 @@ class _Attention:
                 window if is_bare else None,
                 is_bare,
             )
-            result = torch.ops.rope_mlir.attention.default(
-                query, key, value, positions, None, mask, None, length, text, "bhsd"
-            )
-            return result, None
+            operator = torch.ops.rope_mlir.attention.default
+            return call(operator, query, key, value, positions, None, mask, None, length, text, "bhsd"), None
         if rotates:
-            query = torch.ops.rope_mlir.apply_rotary.default(
-                [query], positions, length, self.of.tables, "bhsd", False
-            )[0]
+            rotate = torch.ops.rope_mlir.apply_rotary.default
+            query = call(rotate, [query], positions, length, self.of.tables, "bhsd", False)[0]
         if not torch.is_grad_enabled():
             attention_mask = _full_mask(attention_mask, implementation, query, key, window)
         return original(module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **kwargs)

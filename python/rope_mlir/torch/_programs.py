@@ -463,7 +463,27 @@ def rotate_function(
     return rope_mlir.compile(ir, "rotate")
 
 
+# Loops of a mask, by its number of dimensions.
+_MASK_LOOPS = {2: "bj", 3: "bij", 4: "bhij"}
+
+
 @functools.lru_cache(maxsize=None)
-def attention_function(text: str, shape: AttentionShape) -> Callable[..., Any]:
-    """The compiled form of `attention_text`."""
+def attention_function(
+    text: str,
+    layout: str,
+    dtype: torch.dtype,
+    channels: int,
+    value_channels: int,
+    group: int,
+    key_positions: bool,
+    mask: tuple[int, torch.dtype] | None,
+    sinks: bool,
+) -> Callable[..., Any]:
+    """The compiled form of `attention_text`; of a mask, its number of dimensions and its type."""
+    of_mask = None
+    if mask:
+        of_mask = (_MASK_LOOPS[mask[0]], "i1" if mask[1] == torch.bool else ELEMENT_TYPES[mask[1]])
+    shape = AttentionShape(
+        layout, ELEMENT_TYPES[dtype], channels, value_channels, group, key_positions, of_mask, sinks
+    )
     return rope_mlir.compile(attention_text(attention_from_text(text), shape), "attention")
