@@ -107,7 +107,9 @@ def main():
     print(f"{'':28}{'unpatched':>12}{'patched':>12}{'times as fast':>16}{'middle half':>16}")
     results, checks = [], []
     for dtype in (torch.float32, torch.bfloat16):
-        model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**CONFIG, dtype=dtype)).eval().to(dtype)
+        model = (
+            transformers.LlamaForCausalLM(transformers.LlamaConfig(**CONFIG, dtype=dtype)).eval().to(dtype)
+        )
         # In float32, as loading a model in bfloat16 leaves them.
         for name in ("inv_freq", "original_inv_freq"):
             fresh = type(model.model.rotary_emb)(model.config)

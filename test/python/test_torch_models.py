@@ -115,7 +115,9 @@ def gradients(model):
     ids, seen = tokens()
     model.zero_grad()
     model(ids, attention_mask=seen, labels=ids).loss.backward()
-    return torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
+    return torch.cat(
+        [parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None]
+    )
 
 
 def distance(a, b):
@@ -293,7 +295,9 @@ def test_refuses():
         patch(5)
     with pytest.raises(ValueError, match="nothing to patch in Linear"):
         patch(torch.nn.Linear(2, 2))
-    config = transformers.BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    config = transformers.BertConfig(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
+    )
     bert = transformers.BertModel(config)
     with pytest.raises(ValueError, match="nothing to patch in BertModel"):
         patch(bert)

@@ -143,11 +143,18 @@ def test_partial_and_neighbouring_channels():
     assert torch.equal(result[..., 16:], q[..., 16:])
     cohere = {**LLAMA, "model_type": "cohere"}
     even = torch.arange(0, 32, 2)
-    assert error(apply_rotary(q, None, positions, cohere)[0], turned(q, angles(positions), (even, even + 1))) < 2e-6
+    assert (
+        error(apply_rotary(q, None, positions, cohere)[0], turned(q, angles(positions), (even, even + 1)))
+        < 2e-6
+    )
 
 
 def test_several_position_axes():
-    config = {**LLAMA, "model_type": "qwen2_vl", "rope_scaling": {"type": "mrope", "mrope_section": [4, 6, 6]}}
+    config = {
+        **LLAMA,
+        "model_type": "qwen2_vl",
+        "rope_scaling": {"type": "mrope", "mrope_section": [4, 6, 6]},
+    }
     q, positions = torch.randn(2, 4, 5, 32), torch.randint(0, 1000, (3, 2, 5))
     axes = torch.tensor([0] * 4 + [1] * 6 + [2] * 6)
     each = positions.double()[axes].permute(1, 2, 0) * frequencies(32)
@@ -212,7 +219,9 @@ def test_each_form_of_a_configuration(tmp_path):
 
 
 def vectors(queries, keys, dtype=torch.float64, grad=False, batch=2):
-    make = lambda heads, length: torch.randn(batch, heads, length, 32, dtype=dtype, requires_grad=grad)
+    def make(heads, length):
+        return torch.randn(batch, heads, length, 32, dtype=dtype, requires_grad=grad)
+
     return make(4, queries), make(2, keys), make(2, keys)
 
 
@@ -295,7 +304,8 @@ def test_gradients():
     oss = {**GPT_OSS, "head_dim": 8}
     sinks = torch.randn(4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
-        lambda q, k, v, s: attention(q, k, v, positions, oss, layer="full_attention", sinks=s), (q, k, v, sinks)
+        lambda q, k, v, s: attention(q, k, v, positions, oss, layer="full_attention", sinks=s),
+        (q, k, v, sinks),
     )
 
 
@@ -345,8 +355,18 @@ def attend(**changes):
     "function, changes, kind, sentence",
     [
         (call, {"q": [1.0]}, TypeError, "q to be a tensor, but got list"),
-        (call, {"q": torch.zeros(2, 4, 5, 32, dtype=torch.int32)}, TypeError, "q of float16, .* got torch.int32"),
-        (call, {"k": torch.zeros(2, 2, 5, 32).half()}, TypeError, "k of torch.float32 as q, but got torch.float16"),
+        (
+            call,
+            {"q": torch.zeros(2, 4, 5, 32, dtype=torch.int32)},
+            TypeError,
+            "q of float16, .* got torch.int32",
+        ),
+        (
+            call,
+            {"k": torch.zeros(2, 2, 5, 32).half()},
+            TypeError,
+            "k of torch.float32 as q, but got torch.float16",
+        ),
         (call, {"q": torch.zeros(4, 5, 32)}, ValueError, r"four dimensions 'bhsd', but got \[4, 5, 32\]"),
         (call, {"k": torch.zeros(1, 2, 5, 32)}, ValueError, "k of the batch size of q, 2, but got 1"),
         (call, {"k": torch.zeros(2, 2, 4, 32)}, ValueError, "k of the length of q, 5, but got 4"),
@@ -356,7 +376,12 @@ def attend(**changes):
         (call, {"positions": torch.zeros(3, 5).int()}, ValueError, r"\[5\] or \[2, 5\], but got \[3, 5\]"),
         (call, {"layout": "sbhd"}, ValueError, "layout to be 'bhsd' or 'bshd', but got 'sbhd'"),
         (call, {"layer": "local"}, ValueError, "layer to be '', but got 'local'"),
-        (call, {"q": torch.zeros(2, 4, 5, 30)}, ValueError, "q of the 32 channels that are rotated, but got 30"),
+        (
+            call,
+            {"q": torch.zeros(2, 4, 5, 30)},
+            ValueError,
+            "q of the 32 channels that are rotated, but got 30",
+        ),
         (attend, {"q": torch.zeros(2, 4, 5, 8), "k": torch.zeros(2, 2, 5, 8)}, ValueError, "the 32 channels"),
         (call, {"config": 5}, TypeError, "path of a config.json, but got int"),
         (call, {"config": "no/such/config.json"}, OSError, "no/such/config.json"),

@@ -20,12 +20,12 @@ from ._programs import (
 
 _library = torch.library.Library("rope_mlir", "DEF")
 _library.define(
-    "apply_rotary(Tensor[] vectors, Tensor positions, Tensor? length, str rotation, str layout, bool transpose)"
-    " -> Tensor[]"
+    "apply_rotary(Tensor[] vectors, Tensor positions, Tensor? length, str rotation, str layout,"
+    " bool transpose) -> Tensor[]"
 )
 _library.define(
-    "attention(Tensor query, Tensor key, Tensor value, Tensor? positions, Tensor? key_positions, Tensor? mask,"
-    " Tensor? sinks, Tensor? length, str attention, str layout) -> Tensor"
+    "attention(Tensor query, Tensor key, Tensor value, Tensor? positions, Tensor? key_positions,"
+    " Tensor? mask, Tensor? sinks, Tensor? length, str attention, str layout) -> Tensor"
 )
 
 
@@ -284,12 +284,15 @@ def _check_vectors(function: str, layout: str, **vectors: Tensor) -> None:
             kind = "float16, bfloat16, float32 or float64" if x is first else f"{first.dtype} as {first_name}"
             raise TypeError(f"{function} expected {name} of {kind}, but got {x.dtype}")
         if x.dim() != 4:
-            raise ValueError(f"{function} expected {name} of the four dimensions {layout!r}, but got {list(x.shape)}")
+            raise ValueError(
+                f"{function} expected {name} of the four dimensions {layout!r}, but got {list(x.shape)}"
+            )
         if x.device.type != "cpu" and x.device.type != "meta":
             raise ValueError(f"{function} expected {name} in the memory of the processor, but got {x.device}")
         if x.shape[0] != first.shape[0]:
             raise ValueError(
-                f"{function} expected {name} of the batch size of {first_name}, {first.shape[0]}, but got {x.shape[0]}"
+                f"{function} expected {name} of the batch size of {first_name}, {first.shape[0]}, "
+                f"but got {x.shape[0]}"
             )
 
 
@@ -297,11 +300,14 @@ def _check_channels(function: str, of: Rotation, **vectors: Tensor) -> None:
     for name, x in vectors.items():
         if x.shape[3] < of.channels:
             raise ValueError(
-                f"{function} expected {name} of the {of.channels} channels that are rotated, but got {x.shape[3]}"
+                f"{function} expected {name} of the {of.channels} channels that are rotated, "
+                f"but got {x.shape[3]}"
             )
 
 
-def shaped_positions(function: str, positions: Tensor, axes: int, batch: int, length: int, name: str) -> Tensor:
+def shaped_positions(
+    function: str, positions: Tensor, axes: int, batch: int, length: int, name: str
+) -> Tensor:
     """Positions of i64 for each batch."""
     if not isinstance(positions, Tensor):
         raise TypeError(f"{function} expected {name} to be a tensor, but got {type(positions).__name__}")
@@ -309,11 +315,16 @@ def shaped_positions(function: str, positions: Tensor, axes: int, batch: int, le
         raise TypeError(f"{function} expected {name} of integers, but got {positions.dtype}")
     leading = 1 if axes else 0
     sizes = list(positions.shape)
-    is_right = len(sizes) in (leading + 1, leading + 2) and sizes[-1] == length and sizes[:leading] == [axes][:leading]
+    is_right = (
+        len(sizes) in (leading + 1, leading + 2)
+        and sizes[-1] == length
+        and sizes[:leading] == [axes][:leading]
+    )
     if not is_right or (len(sizes) == leading + 2 and sizes[-2] not in (1, batch)):
         front = f"{axes}, " if axes else ""
         raise ValueError(
-            f"{function} expected {name} of sizes [{front}{length}] or [{front}{batch}, {length}], but got {sizes}"
+            f"{function} expected {name} of sizes [{front}{length}] or [{front}{batch}, {length}], "
+            f"but got {sizes}"
         )
     if len(sizes) == leading + 1:
         positions = positions.unsqueeze(leading)
@@ -386,7 +397,9 @@ def apply_rotary(
         raise ValueError(
             f"apply_rotary expected k of the length of q, {q.shape[sequence]}, but got {k.shape[sequence]}"
         )
-    positions = shaped_positions("apply_rotary", positions, of.axes, q.shape[0], q.shape[sequence], "positions")
+    positions = shaped_positions(
+        "apply_rotary", positions, of.axes, q.shape[0], q.shape[sequence], "positions"
+    )
     rotated = call(
         torch.ops.rope_mlir.apply_rotary.default,
         list(vectors.values()),
@@ -459,7 +472,9 @@ def attention(
         raise ValueError(f"{name} expected k of the channels of q, {q.shape[3]}, but got {k.shape[3]}")
     _check_channels(name, of, q=q)
     if v.shape[sequence] != keys or v.shape[heads] != k.shape[heads]:
-        raise ValueError(f"{name} expected v of the heads and length of k, {list(k.shape)}, but got {list(v.shape)}")
+        raise ValueError(
+            f"{name} expected v of the heads and length of k, {list(k.shape)}, but got {list(v.shape)}"
+        )
     if k.shape[heads] == 0 or q.shape[heads] % k.shape[heads]:
         raise ValueError(
             f"{name} expected heads of k that divide those of q, {q.shape[heads]}, but got {k.shape[heads]}"
@@ -468,7 +483,8 @@ def attention(
         raise ValueError(f"{name} expected {'sinks' if of.has_sinks else 'no sinks'} for this layer")
     if sinks is not None and (sinks.dtype != q.dtype or list(sinks.shape) != [q.shape[heads]]):
         raise ValueError(
-            f"{name} expected sinks [{q.shape[heads]}] of {q.dtype}, but got {list(sinks.shape)} of {sinks.dtype}"
+            f"{name} expected sinks [{q.shape[heads]}] of {q.dtype}, "
+            f"but got {list(sinks.shape)} of {sinks.dtype}"
         )
     length_of_all = None
     if of.attends_by_position:
@@ -483,7 +499,9 @@ def attention(
     elif key_positions is not None:
         key_positions = shaped_positions(name, key_positions, of.axes, q.shape[0], keys, "key_positions")
     elif keys != queries:
-        raise ValueError(f"{name} expected key_positions or rotated_keys for {keys} keys and {queries} queries")
+        raise ValueError(
+            f"{name} expected key_positions or rotated_keys for {keys} keys and {queries} queries"
+        )
     if mask is not None:
         mask = shaped_mask(name, mask, q.shape[0], q.shape[heads], queries, keys, q.dtype)
     result = call(

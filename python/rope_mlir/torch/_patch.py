@@ -118,7 +118,9 @@ def _rotary_forward(rotary: nn.Module, kinds: dict[str, Rotation]) -> _Function:
         self: nn.Module, x: Tensor, position_ids: Tensor, layer_type: str | None = None
     ) -> tuple[Tensor, Tensor | None]:
         if x.device.type != "cpu" or x.dtype not in ELEMENT_TYPES:
-            return original(self, x, position_ids, **({} if layer_type is None else {"layer_type": layer_type}))
+            return original(
+                self, x, position_ids, **({} if layer_type is None else {"layer_type": layer_type})
+            )
         kind = layer_type if layer_type in kinds else next(iter(kinds))
         positions = position_ids.to(torch.int64)
         if positions.shape[0] != x.shape[0]:
@@ -173,7 +175,9 @@ def _text(tables: str, scale: float, softcap: float | None, window: int | None, 
 
 
 @torch.compiler.assume_constant_result
-def _attention_text(tables: str, scale: float, softcap: float | None, window: int | None, causal: bool) -> str:
+def _attention_text(
+    tables: str, scale: float, softcap: float | None, window: int | None, causal: bool
+) -> str:
     return _text(tables, scale, softcap, window, causal)
 
 
@@ -183,7 +187,12 @@ def _full_mask(
     """The mask that the model's own attention function takes for one that `_mask` has made."""
     queries, keys = query.shape[2], key.shape[2]
     if mask is None or mask.dim() == 2:
-        if mask is None and implementation == "sdpa" and queries in (1, keys) and (window is None or keys <= window):
+        if (
+            mask is None
+            and implementation == "sdpa"
+            and queries in (1, keys)
+            and (window is None or keys <= window)
+        ):
             return None
         seen = visible(queries, keys, query.device, window=window)[None, None]
         mask = seen if mask is None else seen & mask[:, None, None]
@@ -238,7 +247,13 @@ class _Attention:
             mask, is_bare = attention_mask, attention_mask is None or attention_mask.dim() == 2
             if mask is not None:
                 mask = shaped_mask(
-                    "attention", mask, query.shape[0], query.shape[1], query.shape[2], key.shape[2], query.dtype
+                    "attention",
+                    mask,
+                    query.shape[0],
+                    query.shape[1],
+                    query.shape[2],
+                    key.shape[2],
+                    query.dtype,
                 )
             text = _attention_text(
                 self.of.tables if rotates else "",
@@ -307,7 +322,9 @@ def _mask_function(original: types.FunctionType) -> _Function:
 # ---- models ----
 
 
-def _check(name: str, rotary: nn.Module, attention: nn.Module, of: Rotation, forward: _Function, layer: str) -> None:
+def _check(
+    name: str, rotary: nn.Module, attention: nn.Module, of: Rotation, forward: _Function, layer: str
+) -> None:
     """Compares the rotation with that of the classes of the model, for its configuration."""
     fresh = type(rotary)(rotary.config)
     takes_layer = "layer_type" in inspect.signature(inspect.unwrap(type(rotary).forward)).parameters
@@ -318,11 +335,25 @@ def _check(name: str, rotary: nn.Module, attention: nn.Module, of: Rotation, for
         vectors = torch.linspace(-1, 1, cos.shape[-1]).expand(1, 1, 4, -1).contiguous()
         original = inspect.unwrap(type(attention).forward).__globals__["apply_rotary_pos_emb"]
         expected = original(vectors, vectors, cos, sin)[0]
-        own = torch.ops.rope_mlir.apply_rotary([vectors], *forward(fresh, x, positions, **kwargs), of.tables, "bhsd", False)
+        own = torch.ops.rope_mlir.apply_rotary(
+            [vectors], *forward(fresh, x, positions, **kwargs), of.tables, "bhsd", False
+        )
         error = (own[0] - expected).abs().max().item()
     if not error < 1e-4:
         raise ValueError(
-            f"patch expected the rotations of {name} to be what its configuration says, but they differ by {error:.1e}"
+            f"patch expected the rotations of {name} to be what its configuration says, "
+            f"but they differ by {error:.1e}"
+        )
+
+
+def _check_version() -> None:
+    import transformers
+    from transformers.masking_utils import sdpa_mask
+
+    if not {"q_length", "q_offset", "kv_offset"} <= set(inspect.signature(sdpa_mask).parameters):
+        raise ValueError(
+            f"patch expected a version of transformers that makes masks as 5.24 does, "
+            f"but got {transformers.__version__}"
         )
 
 
@@ -373,9 +404,13 @@ def patch(model: nn.Module) -> Patch:
         found = [
             (f"{base_name}.{name}".lstrip("."), module)
             for name, module in base.named_modules()
-            if {"apply_rotary_pos_emb", "ALL_ATTENTION_FUNCTIONS"} <= set(_names(module))
+            if {"apply_rotary_pos_emb", "ALL_ATTENTION_FUNCTIONS", "get_interface"} <= set(_names(module))
         ]
-        kinds = {kind: of for kind, of in import_config(base.config).items() if of.tables and not of.axes} if found else {}
+        kinds = (
+            {kind: of for kind, of in import_config(base.config).items() if of.tables and not of.axes}
+            if found
+            else {}
+        )
         rotary_forward = _rotary_forward(rotary, kinds) if kinds else None
         layers = [_layer(module, kinds) for _, module in found]
         if not found or not kinds or None in layers:
@@ -389,7 +424,9 @@ def patch(model: nn.Module) -> Patch:
             scope = inspect.unwrap(function).__globals__
             fuses = type(module).__name__ in _FUSED
             names = {
-                "apply_rotary_pos_emb": _apply_function(of, fuses, module.config, scope["apply_rotary_pos_emb"]),
+                "apply_rotary_pos_emb": _apply_function(
+                    of, fuses, module.config, scope["apply_rotary_pos_emb"]
+                ),
                 "ALL_ATTENTION_FUNCTIONS": _Attention(of, scope["ALL_ATTENTION_FUNCTIONS"]),
             }
             forwards.append((name, module, _rebind(function, names)))
@@ -404,7 +441,9 @@ def patch(model: nn.Module) -> Patch:
             if name in _names(base)
         }
         forwards.append((base_name, base, _rebind(type(base).forward, masks)))
-    if not forwards:
+    if forwards:
+        _check_version()
+    else:
         raise ValueError(
             "patch expected a model of transformers with rotary embeddings that it knows "
             "(Llama, Qwen2, Qwen3, Gemma 2 and 3, Mistral, Phi, Phi-3, GPT-NeoX), "

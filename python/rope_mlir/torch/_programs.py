@@ -316,8 +316,8 @@ def rotate_text(tables: Tables, layout: str, element: str, channels: tuple[int, 
         body += "".join(f"    %s{i}_{d} = tensor.dim %x{i}, %d{d} : {type}\n" for d in range(3))
         body += (
             f"    %e{i} = tensor.empty(%s{i}_0, %s{i}_1, %s{i}_2) : {type}\n"
-            f"    %y{i} = rope.apply ins(%x{i}, {tables.cos}, {tables.sin} : {type}, {tables.type}, {tables.type})"
-            f" outs(%e{i} : {type}) {attributes}\n"
+            f"    %y{i} = rope.apply ins(%x{i}, {tables.cos}, {tables.sin} : {type}, {tables.type}, "
+            f"{tables.type}) outs(%e{i} : {type}) {attributes}\n"
         )
     results = ", ".join(types)
     values = ", ".join(f"%y{i}" for i in range(len(types)))
@@ -345,9 +345,9 @@ class AttentionShape:
 
 
 def attention_text(attention: Attention, shape: AttentionShape) -> str:
-    """A function `attention(q, k, v[, positions][, key positions][, mask][, sinks][, length])` to [b, s, h, d].
+    """A function `attention(q, k, v[, positions][, key positions][, mask][, sinks][, length])`.
 
-    The last query stands beside the last key.
+    Results are [b, s, h, d]. The last query stands beside the last key.
     """
     tables, element, sequence = attention.tables, shape.element, shape.layout.index("s")
     score = "f64" if element == "f64" else "f32"
@@ -402,7 +402,9 @@ def attention_text(attention: Attention, shape: AttentionShape) -> str:
         )
         result = "%capped"
     if attention.radius is not None or shape.mask:
-        body += f"%never = arith.constant {'0xFFF0000000000000' if score == 'f64' else '0xFF800000'} : {score}\n"
+        body += (
+            f"%never = arith.constant {'0xFFF0000000000000' if score == 'f64' else '0xFF800000'} : {score}\n"
+        )
     if attention.radius is not None:
         body += (
             f"%radius = arith.constant {attention.radius} : index\n%behind = arith.subi %i, %j : index\n"
@@ -445,7 +447,8 @@ def attention_text(attention: Attention, shape: AttentionShape) -> str:
     return (
         f"{aliases}func.func @attention({', '.join(arguments)}) -> {out} {{\n{setup}{_CONSTANTS}"
         f"    %batches = tensor.dim %q, %d0 : {query}\n    %heads = tensor.dim %q, %d{head} : {query}\n"
-        f"    %queries = tensor.dim %q, %d{sequence} : {query}\n    %keys = tensor.dim %k, %d{sequence} : {query}\n"
+        f"    %queries = tensor.dim %q, %d{sequence} : {query}\n"
+        f"    %keys = tensor.dim %k, %d{sequence} : {query}\n"
         f"    %ahead = arith.subi %keys, %queries : index\n"
         f"    %init = tensor.empty(%batches, %queries, %heads) : {out}\n"
         f"    %o = rope.attention {{{attributes}}} ins(%q, %k, %v : {query}, {query}, {value}){shown}"
@@ -454,7 +457,7 @@ def attention_text(attention: Attention, shape: AttentionShape) -> str:
     )
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def rotate_function(
     text: str, layout: str, dtype: torch.dtype, channels: tuple[int, ...], transpose: bool
 ) -> Callable[..., Any]:
@@ -467,7 +470,7 @@ def rotate_function(
 _MASK_LOOPS = {2: "bj", 3: "bij", 4: "bhij"}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def attention_function(
     text: str,
     layout: str,
