@@ -89,6 +89,10 @@ check-format: dependencies ## Fail where a source is not formatted
 
 lint: build ## Run clang-tidy on the sources
 	@git ls-files -- 'lib/*.cpp' 'tools/*.cpp' | xargs -P 2 -n 4 clang-tidy-22 -p build --quiet --warnings-as-errors='*'
+	@ninja -C build rope-python
+	@include=$$(build/venv/bin/python -c "import sysconfig; print(sysconfig.get_path('include'))"); \
+	  git ls-files -- 'python/src/*.cpp' | xargs -P 2 -n 4 clang-tidy-22 -p build/test/python/wheel --quiet \
+	    --warnings-as-errors='*' --extra-arg=-isystem$$include
 
 clean: ## Remove everything that was built
 	@rm -rf build build-debug build-asan build-tsan

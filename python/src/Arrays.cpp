@@ -69,8 +69,7 @@ static int64_t getBytes(RopeElementType type) {
 /// What __array_struct__ of NumPy points at: the array interface, version 3.
 namespace {
 struct ArrayInterface {
-  static constexpr int kAligned = 0x100, kNativeOrder = 0x200,
-                       kWriteable = 0x400;
+  static constexpr int kNativeOrder = 0x200, kWriteable = 0x400;
   int two;
   int rank;
   char kind;
