@@ -7,9 +7,10 @@ import re
 
 INTRODUCTION = """# Python package
 
-Everything public, from its docstrings; [RoPE in a model](../tutorials/models.md) is a tutorial.
+Everything public, from its docstrings. [RoPE in a model](../tutorials/models.md) is a tutorial,
+[PyTorch](../pytorch.md) about operators and models of PyTorch.
 """
-MODULES = ["rope_mlir", "rope_mlir.ir", "rope_mlir.passes"]
+MODULES = ["rope_mlir", "rope_mlir.ir", "rope_mlir.passes", "rope_mlir.torch"]
 
 
 class Sources:
