@@ -482,7 +482,8 @@ ExprRef Elements::expandStep(ExprRef element) {
             type.getRank() != batch + sourceRank - 1)
           return nullptr;
         bool isReduced = type.getRank() == batch + sourceRank - 1;
-        SmallVector<AffineExpr> at(ArrayRef<AffineExpr>(indices).take_front(batch));
+        SmallVector<AffineExpr> at(
+            ArrayRef<AffineExpr>(indices).take_front(batch));
         at.push_back(getAffineConstantExpr(0, context));
         AffineExpr position = toAffine(getElement(gather.getIndices(), at));
         SmallVector<AffineExpr> source;
