@@ -138,7 +138,7 @@ def _rotary_forward(rotary: nn.Module, kinds: dict[str, Rotation]) -> _Function:
     return forward
 
 
-def _apply_function(of: Rotation, fuses: bool, config: Any, original: _Function) -> _Function:
+def _apply_function(of: Rotation, fuses: bool, original: _Function) -> _Function:
     """What stands for `apply_rotary_pos_emb`, called with what `_rotary_forward` returns."""
     rotate, text = torch.ops.rope_mlir.apply_rotary.default, of.tables
 
@@ -148,7 +148,7 @@ def _apply_function(of: Rotation, fuses: bool, config: Any, original: _Function)
         if cos.is_floating_point():
             return original(q, k, cos, sin, unsqueeze_dim=unsqueeze_dim)
         layout = "bhsd" if unsqueeze_dim == 1 else "bshd"
-        if fuses and not torch.is_grad_enabled() and config._attn_implementation in _REPLACED:
+        if fuses and not torch.is_grad_enabled():
             return (q, cos, sin), call(rotate, [k], cos, sin, text, layout, False)[0]
         q, k = call(rotate, [q, k], cos, sin, text, layout, False)
         return q, k
@@ -210,8 +210,6 @@ class _Attention:
 
     def get_interface(self, implementation: str, default: _Function) -> _Function:
         function = self.original.get_interface(implementation, default)
-        if implementation not in _REPLACED:
-            return function
         return functools.partial(self.attend, function, implementation)
 
     def attend(
@@ -232,13 +230,16 @@ class _Attention:
         window = kwargs.get("sliding_window")
         is_own = (
             not torch.is_grad_enabled()
+            and implementation in _REPLACED
             and dropout == 0.0
             and scaling is not None
             and getattr(module, "is_causal", False)
             and kwargs.get("is_causal") is not False
             and kwargs.get("position_bias") is None
             and kwargs.get("s_aux") is None
-            and not kwargs.get("output_attentions", getattr(module.config, "output_attentions", False))
+            and not kwargs.get("output_attentions")
+            # Weights are had from "eager" alone.
+            and not (implementation == "eager" and getattr(module.config, "output_attentions", False))
             and query.device.type == "cpu"
             and query.dtype in ELEMENT_TYPES
             and key.dtype == query.dtype == value.dtype
@@ -267,7 +268,7 @@ class _Attention:
         if rotates:
             rotate = torch.ops.rope_mlir.apply_rotary.default
             query = call(rotate, [query], positions, length, self.of.tables, "bhsd", False)[0]
-        if not torch.is_grad_enabled():
+        if implementation in _REPLACED and not torch.is_grad_enabled():
             attention_mask = _full_mask(attention_mask, implementation, query, key, window)
         return original(module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **kwargs)
 
@@ -424,9 +425,7 @@ def patch(model: nn.Module) -> Patch:
             scope = inspect.unwrap(function).__globals__
             fuses = type(module).__name__ in _FUSED
             names = {
-                "apply_rotary_pos_emb": _apply_function(
-                    of, fuses, module.config, scope["apply_rotary_pos_emb"]
-                ),
+                "apply_rotary_pos_emb": _apply_function(of, fuses, scope["apply_rotary_pos_emb"]),
                 "ALL_ATTENTION_FUNCTIONS": _Attention(of, scope["ALL_ATTENTION_FUNCTIONS"]),
             }
             forwards.append((name, module, _rebind(function, names)))
