@@ -3,7 +3,7 @@
 # Part of rope-mlir, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #
-# RUN: %pytest %s
+# RUN: %frameworks_pytest %s
 
 import gc
 
