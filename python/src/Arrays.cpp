@@ -249,7 +249,8 @@ void Arrays::see(Maker::Kind kind, PyObject *object) {
   hasMaker = true;
 }
 
-/// The number of NumPy's dtype that is bfloat16, of which there is one.
+/// Whether an array of two bytes an element, which NumPy knows no more of,
+/// holds bfloat16. There is one such dtype, which is kept.
 static bool isBFloat16(PyObject *array) {
   static PyObject *bfloat16 = nullptr, *dtypeName = intern("dtype");
   PyObject *dtype = PyObject_GetAttr(array, dtypeName);
