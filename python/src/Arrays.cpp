@@ -81,26 +81,14 @@ struct ArrayInterface {
   PyObject *descr;
 };
 
-/// DLManagedTensorVersioned of DLPack 1.
-struct ManagedTensor {
-  uint32_t major, minor;
-  void *context;
-  void (*deleter)(ManagedTensor *);
-  uint64_t flags;
-  nb::dlpack::dltensor tensor;
-};
-
 /// The table that __dlpack_c_exchange_api__ of DLPack 1.2 holds, up to what is
 /// used. Functions return 0, or another number after an exception.
 struct ExchangeAPI {
   uint32_t major, minor;
   void *previous;
-  int (*allocate)(nb::dlpack::dltensor *prototype, ManagedTensor **result,
-                  void *context,
-                  void (*setError)(void *context, const char *kind,
-                                   const char *message));
+  void *allocate;
   void *fromObject;
-  int (*toObject)(ManagedTensor *tensor, void **object);
+  void *toObject;
   int (*viewObject)(void *object, nb::dlpack::dltensor *view);
 };
 
@@ -155,6 +143,15 @@ static nb::handle getNumPyType(RopeElementType type) {
                              : nb::object(nb::str(kElementTypes[type].name));
     types[type] = getAttribute("numpy", "dtype")(element).release().ptr();
   }
+  return types[type];
+}
+
+/// An element type of PyTorch.
+static nb::handle getTorchType(RopeElementType type) {
+  static PyObject *types[kNumElementTypes] = {};
+  if (!types[type])
+    types[type] =
+        getAttribute("torch", kElementTypes[type].name).release().ptr();
   return types[type];
 }
 
@@ -605,30 +602,20 @@ nb::object Arrays::makeNumPy(RopeElementType type, int32_t rank,
       nb::int_((kAlignment - address % kAlignment) % kAlignment));
 }
 
-/// A tensor by PyTorch's allocator, and what DLPack says of it.
+/// A tensor of PyTorch's own, which may grow: memory that it takes over by
+/// DLPack may not, and a tensor that has tried to is damaged.
 static nb::object makeTorch(RopeElementType type, int32_t rank,
-                            const int64_t *sizes,
-                            nb::dlpack::dltensor &tensor) {
-  tensor = {};
-  tensor.device.device_type = nb::device::cpu::value;
-  tensor.ndim = rank;
-  tensor.dtype = kElementTypes[type].dlpack;
-  tensor.shape = const_cast<int64_t *>(sizes);
-  ManagedTensor *made = nullptr;
-  std::string error;
-  void *object = nullptr;
-  const ExchangeAPI *api = getTorchAPI();
-  int result =
-      api->allocate(&tensor, &made, &error,
-                    [](void *context, const char *kind, const char *message) {
-                      *static_cast<std::string *>(context) = message;
-                    });
-  if (result != 0)
-    raise(PyExc_MemoryError, error);
-  tensor = made->tensor;
-  if (api->toObject(made, &object) != 0)
+                            const int64_t *sizes) {
+  static PyObject *empty = getAttribute("torch", "empty").release().ptr();
+  static PyObject *cpu = getAttribute("torch", "device")("cpu").release().ptr();
+  static PyObject *names = PyTuple_Pack(2, intern("dtype"), intern("device"));
+  nb::object shape = makeShape(rank, sizes);
+  PyObject *arguments[] = {nullptr, shape.ptr(), getTorchType(type).ptr(), cpu};
+  PyObject *result = PyObject_Vectorcall(
+      empty, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
+  if (!result)
     throw nb::python_error();
-  return nb::steal(static_cast<PyObject *>(object));
+  return nb::steal(result);
 }
 
 nb::object rope_python::toArray(const Maker &maker, const RopeArray &array,
@@ -664,9 +651,11 @@ RopeArray Arrays::addResult(const Maker &maker, RopeElementType type,
     return addNumPy(object.ptr(), /*isWritten=*/true);
   }
   if (maker.kind == Maker::torch && getTorchAPI()) {
-    nb::dlpack::dltensor tensor;
-    object = makeTorch(type, rank, sizes, tensor);
-    return addDLTensor(tensor, object.ptr());
+    object = makeTorch(type, rank, sizes);
+    nb::dlpack::dltensor view;
+    if (getTorchAPI()->viewObject(object.ptr(), &view) != 0)
+      throw nb::python_error();
+    return addDLTensor(view, object.ptr());
   }
   int64_t bytes = getNumBytes(type, rank, sizes);
   void *memory =

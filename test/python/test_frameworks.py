@@ -105,6 +105,12 @@ def test_torch_results_live_on_their_own(torch, add):
     assert bool((result == 3).all())
 
 
+def test_torch_results_may_grow(torch, add):
+    result = add(torch.ones(2, 4), torch.ones(2, 4))
+    result.resize_(300, 300).fill_(1.0)
+    assert result.sum().item() == 90000
+
+
 def test_torch_results_that_the_function_allocates(torch):
     function = rope_mlir.compile(
         "func.func @f(%n: index, %x: tensor<2xbf16>) -> tensor<?x2xbf16> {\n"
