@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 
 class Location(NamedTuple):
-    """A place in a text. Lines and columns count from 1."""
+    """A place in a text. Lines and columns count from 1, and are 0 where the file alone is known."""
 
     file: str
     line: int
     column: int
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
 class Diagnostic(NamedTuple):
@@ -36,7 +36,7 @@ class Diagnostic(NamedTuple):
 
     def __str__(self) -> str:
         lines = [f"{self.location or '<unknown>:0'}: {self.severity}: {self.message}"]
-        if self.source and self.location:
+        if self.source and self.location and self.location.line:
             # Tabs stay, so that the mark stands below its place.
             before = "".join(c if c == "\t" else " " for c in self.source[: self.location.column - 1])
             lines += [self.source, before + "^"]

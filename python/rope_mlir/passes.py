@@ -8,7 +8,10 @@ short.
 
 from __future__ import annotations
 
-from typing import Literal
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from .ir import Module
 
@@ -30,6 +33,32 @@ __all__ = [
 
 KeyRotation = Literal["auto", "once", "load"]
 Format = Literal["", "isa", "bin", "fatbin"]
+
+_Pass = TypeVar("_Pass", bound=Callable[..., Module])
+
+
+def _checked(function: _Pass) -> _Pass:
+    """Checks the options of a pass by their annotations: LLVM would print what is wrong."""
+    hints = get_type_hints(function)
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*arguments: object, **options: object) -> Module:
+        try:
+            bound = signature.bind(*arguments, **options)
+        except TypeError as error:
+            raise TypeError(f"{function.__name__}() {error}") from None
+        for name, value in bound.arguments.items():
+            hint = hints[name]
+            if get_origin(hint) is Literal:
+                if value not in get_args(hint):
+                    values = ", ".join(map(repr, get_args(hint)))
+                    raise ValueError(f"{name}: expected one of {values}, but got {value!r}")
+            elif type(value) is not hint and not (hint is Module and isinstance(value, Module)):
+                raise TypeError(f"{name}: expected {hint.__name__}, but got {type(value).__name__}")
+        return function(*arguments, **options)
+
+    return call  # type: ignore[return-value]
 
 
 def run(module: Module, pipeline: str) -> Module:
@@ -66,6 +95,7 @@ def _run(module: Module, name: str, **options: bool | int | str) -> Module:
     return run(module, f"{name}{{{' '.join(texts)}}}" if texts else name)
 
 
+@_checked
 def optimize(
     module: Module,
     *,
@@ -90,7 +120,8 @@ def optimize(
         The module.
 
     Raises:
-        MLIRError: an option has no such value, or a pass failed.
+        MLIRError: a pass failed.
+        TypeError, ValueError: an option is of another type, or has no such value.
     """
     return _run(
         module,
@@ -103,6 +134,7 @@ def optimize(
     )
 
 
+@_checked
 def raise_rotations(module: Module, *, exact: bool = False) -> Module:
     """Puts `rope.apply` and `rope.table` in place of a graph's own operations (`rope-raise`).
 
@@ -119,6 +151,7 @@ def raise_rotations(module: Module, *, exact: bool = False) -> Module:
     return _run(module, "rope-raise", exact=exact)
 
 
+@_checked
 def simplify(module: Module, *, share_tables: bool = True, permute_weights: bool = True) -> Module:
     """Rewrites rotations by their algebra (`rope-simplify`).
 
@@ -136,6 +169,7 @@ def simplify(module: Module, *, share_tables: bool = True, permute_weights: bool
     return _run(module, "rope-simplify", share_tables=share_tables, permute_weights=permute_weights)
 
 
+@_checked
 def fuse_attention(
     module: Module,
     *,
@@ -157,7 +191,8 @@ def fuse_attention(
         The module.
 
     Raises:
-        MLIRError: an option has no such value, or the pass failed.
+        MLIRError: the pass failed.
+        TypeError, ValueError: an option is of another type, or has no such value.
     """
     return _run(
         module,
@@ -169,6 +204,7 @@ def fuse_attention(
     )
 
 
+@_checked
 def fuse_projection(module: Module, *, tile_tokens: int = 512, tile_heads: int = 0) -> Module:
     """Rotates the tiles of projections as they are made (`rope-fuse-projection`).
 
@@ -186,6 +222,7 @@ def fuse_projection(module: Module, *, tile_tokens: int = 512, tile_heads: int =
     return _run(module, "rope-fuse-projection", tile_tokens=tile_tokens, tile_heads=tile_heads)
 
 
+@_checked
 def fuse_cache_append(module: Module) -> Module:
     """Rotates rows into their place in a cache (`rope-fuse-cache-append`).
 
@@ -201,6 +238,7 @@ def fuse_cache_append(module: Module) -> Module:
     return _run(module, "rope-fuse-cache-append")
 
 
+@_checked
 def fuse_matmul(module: Module, *, tile_rows: int = 0, tile_bytes: int = 65536) -> Module:
     """Rotates operands of contractions tile by tile (`rope-fuse-matmul`).
 
@@ -218,6 +256,7 @@ def fuse_matmul(module: Module, *, tile_rows: int = 0, tile_bytes: int = 65536) 
     return _run(module, "rope-fuse-matmul", tile_rows=tile_rows, tile_bytes=tile_bytes)
 
 
+@_checked
 def canonicalize(module: Module) -> Module:
     """Folds operations and removes those that are equal or not used (`canonicalize` and `cse`).
 
@@ -233,6 +272,7 @@ def canonicalize(module: Module) -> Module:
     return run(module, "canonicalize,cse")
 
 
+@_checked
 def to_llvm(
     module: Module,
     *,
@@ -271,6 +311,7 @@ def to_llvm(
     )
 
 
+@_checked
 def to_nvvm(
     module: Module,
     *,
@@ -307,6 +348,7 @@ def to_nvvm(
     return _run(module, "rope-to-nvvm", **_gpu_options(locals()))
 
 
+@_checked
 def to_rocdl(
     module: Module,
     *,
@@ -344,6 +386,7 @@ def to_rocdl(
     return _run(module, "rope-to-rocdl", **_gpu_options(locals()))
 
 
+@_checked
 def to_spirv(
     module: Module,
     *,

@@ -111,7 +111,7 @@ static std::string_view getLine(std::string_view text, int64_t number) {
 
 static nb::object toPython(const Diagnostic &diagnostic, const Source &source) {
   std::string_view text;
-  if (source.text.is_valid() && diagnostic.location.isKnown() &&
+  if (source.text.is_valid() && diagnostic.location.line != 0 &&
       diagnostic.location.file == source.file) {
     Py_ssize_t length = 0;
     if (PyUnicode_Check(source.text.ptr())) {

@@ -29,7 +29,7 @@ void append(MlirStringRef part, void *string);
 struct Location {
   std::string file;
   int64_t line = 0, column = 0;
-  bool isKnown() const { return line != 0; }
+  bool isKnown() const { return !file.empty(); }
 };
 
 /// The first place in a text that a location names.

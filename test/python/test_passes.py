@@ -103,8 +103,6 @@ def test_options_that_would_end_their_text(option):
 
 def test_options_with_other_values():
     with pytest.raises(ir.MLIRError):
-        passes.optimize(imported(), key_rotation="sometimes")
-    with pytest.raises(ir.MLIRError):
         passes.to_nvvm(imported(), chip="a, b=c")
 
 
@@ -119,3 +117,19 @@ def test_every_function_is_described():
                 for parameter in inspect.signature(value).parameters:
                     assert parameter in value.__doc__, (name, parameter)
                 assert "Returns:" in value.__doc__ and "Raises:" in value.__doc__, name
+
+
+@pytest.mark.parametrize(
+    "kind, options, text",
+    [
+        (TypeError, {"exact": "rotate"}, "exact: expected bool, but got str"),
+        (TypeError, {"threads": 1.0}, "threads: expected int, but got float"),
+        (ValueError, {"key_rotation": "never"}, "key_rotation: expected one of 'auto', 'once', 'load', but got 'never'"),
+    ],
+)
+def test_options_of_another_kind(kind, options, text, capfd):
+    module = ir.Module.parse("func.func @f() { return }")
+    with pytest.raises(kind) as error:
+        passes.optimize(module, **options)
+    assert str(error.value) == text
+    assert capfd.readouterr().err == ""
