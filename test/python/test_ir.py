@@ -228,11 +228,10 @@ def test_threads_share_a_module():
                 else:
                     assert str(module).count("func.func") == 20
                     module.verify()
-                    for op in module.walk():
-                        try:
-                            assert op.name
-                        except RuntimeError:
-                            break
+                    try:
+                        assert all(op.name for op in module.walk())
+                    except RuntimeError:
+                        pass  # Another thread's pass has changed the module meanwhile.
         except Exception as error:  # noqa: BLE001
             errors.append(error)
 
