@@ -16,8 +16,8 @@ def _cache_directory(cache: bool | str | os.PathLike[str]) -> str:
         if "\0" in folder:
             raise ValueError(f"expected a folder as cache, but got {folder!r}")
         return folder
-    if folder := os.environ.get("ROPE_MLIR_CACHE_DIR"):
-        return folder
+    if configured := os.environ.get("ROPE_MLIR_CACHE_DIR"):
+        return configured
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return os.path.join(base, "rope-mlir")
 
