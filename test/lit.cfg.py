@@ -13,7 +13,7 @@ Substitutions:
 Features:
   host-avx2, host-avx512, host-neon  what this machine can run
   x86-registered-target, ...         what LLVM can generate code for
-  asan                               the build is instrumented
+  instrumented                       a sanitizer is built in: programs without it cannot load the libraries
   lavapipe                           Mesa's software Vulkan driver and SPIRV-Tools are here
   ptxas, spirv-val                   programs that check kernels
   oclgrind                           another, and llvm-spirv-14, which it needs
@@ -108,8 +108,9 @@ lit_config.note(f"software Vulkan driver: {lavapipe[0] if lavapipe else 'not fou
 lit_config.note("GPU: none is used; PTX is interpreted, test/Integration/GPU/on-device tests a device")
 for target in config.llvm_targets:
     config.available_features.add(target.lower() + "-registered-target")
+if config.rope_sanitize:
+    config.available_features.add("instrumented")
 if "address" in config.rope_sanitize:
-    config.available_features.add("asan")
     # LLVM's allocators poison memory in instrumented code; the packaged library,
     # which is not, does not lift it.
     config.environment["ASAN_OPTIONS"] = ":".join(

@@ -113,25 +113,11 @@ Error Executable::link(const FunctionCode &code) {
 Expected<std::unique_ptr<Executable>>
 Executable::create(ModuleOp module, StringRef function,
                    const TargetInfo &target, unsigned optLevel) {
-  std::unique_ptr<Executable> executable(new Executable);
-  Expected<Signature> signature = rope::getSignature(module, function);
-  if (!signature)
-    return signature.takeError();
-  executable->signature = std::move(*signature);
-  executable->api = getGPUApi(module);
-  if (executable->api && !executable->signature.resultDims &&
-      llvm::any_of(executable->signature.type.getResults(), isArray))
-    return createStringError(
-        "function '" + function +
-        "' returns arrays whose sizes are not known before the call, which one "
-        "that works on a GPU cannot");
   Expected<FunctionCode> code =
       compileFunction(module, function, target, optLevel);
   if (!code)
     return code.takeError();
-  if (Error error = executable->link(*code))
-    return std::move(error);
-  return executable;
+  return load(*code);
 }
 
 Expected<std::unique_ptr<Executable>>
@@ -153,6 +139,12 @@ Executable::load(const FunctionCode &code) {
     return signature.takeError();
   executable->signature = std::move(*signature);
   executable->api = getGPUApi(*module);
+  if (executable->api && !executable->signature.resultDims &&
+      llvm::any_of(executable->signature.type.getResults(), isArray))
+    return createStringError(
+        "function '" + code.name +
+        "' returns arrays whose sizes are not known before the call, which one "
+        "that works on a GPU cannot");
   if (Error error = executable->link(code))
     return std::move(error);
   return executable;
@@ -409,7 +401,8 @@ static std::pair<uintptr_t, uintptr_t> getExtent(const ArrayView &array) {
     return {begin, end};
   unsigned bytes = getElementBytes(array.kind);
   for (auto [size, stride] : llvm::zip(array.sizes, array.strides))
-    (stride < 0 ? begin : end) += (size - 1) * stride * bytes;
+    (stride < 0 ? begin : end) +=
+        static_cast<uintptr_t>(size - 1) * stride * bytes;
   return {begin, end + bytes};
 }
 

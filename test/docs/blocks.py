@@ -1,7 +1,7 @@
 # RUN: %python %s --prefix %rope_prefix --python %page_python
 # REQUIRES: rope-python
 # Programs of the pages are built without what an instrumented library needs.
-# UNSUPPORTED: asan
+# UNSUPPORTED: instrumented
 """Runs the code blocks of the documentation.
 
   test/docs/blocks.py --prefix DIR [--python PROGRAM] [PAGE ...]

@@ -1,5 +1,5 @@
 # RUN: %python %s %rope_prefix
-# UNSUPPORTED: asan
+# UNSUPPORTED: instrumented
 """What runs the documentation's blocks finds what is wrong with them, and the check of
 links what is wrong with links.
 """

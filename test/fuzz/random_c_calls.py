@@ -3,7 +3,7 @@ handles, handles of other kinds and contexts, and numbers at the edges. Nothing
 crashes, and what is refused is reported.
 
 RUN: %python %s %rope_root %rope_prefix/lib/librope-c%shlibext 1 400
-UNSUPPORTED: asan
+UNSUPPORTED: instrumented
 """
 
 import ctypes

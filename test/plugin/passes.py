@@ -1,6 +1,6 @@
 """Every pass and pipeline runs in the stock mlir-opt, where it does what it does in rope-opt.
 
-UNSUPPORTED: asan
+UNSUPPORTED: instrumented
 RUN: %python %s %test_root %rope_prefix/lib/RopePlugin%shlibext
 """
 
